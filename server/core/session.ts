@@ -1,0 +1,47 @@
+import type { AgentId, RunId, SessionKey, TenantId } from "./ids.ts";
+
+/** What a user may change of a session (`sessions.patch`). `null` clears, absent leaves. */
+export interface SessionPatch {
+  readonly label?: string | null;
+  readonly model?: string | null;
+  readonly thinkingLevel?: string | null;
+  readonly verboseLevel?: string | null;
+  readonly queueMode?: string | null;
+  readonly archived?: boolean;
+  readonly pinned?: boolean;
+}
+
+/** One session, as lists and `sessions.describe` need it: one row read, no transcript. */
+export interface SessionRecord {
+  readonly tenant: TenantId;
+  readonly key: SessionKey;
+  /** Stays over resets (protocol.md 5). */
+  readonly sessionId: string;
+  readonly agentId: AgentId;
+  readonly createdAt: number;
+  readonly updatedAt: number;
+  readonly createdVia: string;
+  /** Changes at each reset. */
+  readonly lifecycleRevision: number;
+  /** Highest transcript seq. */
+  readonly headSeq: number;
+  /** Rows at or below it are history from before the last reset. */
+  readonly resetSeq: number;
+  readonly messageCount: number;
+  readonly label: string | null;
+  readonly model: string | null;
+  readonly thinkingLevel: string | null;
+  readonly verboseLevel: string | null;
+  readonly queueMode: string | null;
+  readonly archived: boolean;
+  readonly pinned: boolean;
+  readonly inputTokens: number;
+  readonly outputTokens: number;
+  /** First 200 characters of the last user or assistant text. */
+  readonly lastMessagePreview: string | null;
+  /** First 120 characters of the first user text since the last reset. */
+  readonly derivedTitle: string | null;
+  /** The run that holds the session now, or the oldest queued one. */
+  readonly activeRunId: RunId | null;
+  readonly lastRunId: RunId | null;
+}

@@ -1,0 +1,77 @@
+import type { AgentSpec, ModelSpec } from "../core/catalog.ts";
+import type { RunId, SessionKey, TenantId } from "../core/ids.ts";
+import type { EndedStatus, RunError, RunResult } from "../core/run.ts";
+import type { RunEventBody } from "../core/run-event.ts";
+import type { TranscriptMessage } from "../core/transcript.ts";
+import type { StartedTool, Step } from "./run-ledger.ts";
+
+/** A tool that the agent may call. */
+export interface AgentTool {
+  readonly name: string;
+  readonly description: string;
+  /** JSON Schema of the arguments. */
+  readonly parameters: Readonly<Record<string, unknown>>;
+  /** True: running it twice with the same toolCallId does no more than running it once. */
+  readonly idempotent: boolean;
+  /** May throw; the message becomes the tool's error result. Must end soon after the signal aborts. */
+  execute(
+    call: { readonly id: string; readonly args: unknown },
+    signal: AbortSignal,
+  ): Promise<{ readonly text: string; readonly isError?: boolean }>;
+}
+
+/** Everything one attempt of a run starts from. */
+export interface AgentTurn {
+  readonly tenant: TenantId;
+  readonly sessionKey: SessionKey;
+  readonly runId: RunId;
+  readonly attempt: number;
+  readonly agent: AgentSpec;
+  /** The model to use, then the ones to fall back to. At least one. */
+  readonly models: readonly ModelSpec[];
+  readonly thinking: string | null;
+  /** The whole context, oldest first. What to do next is read from its tail alone. */
+  readonly messages: readonly TranscriptMessage[];
+  /** Steps of the run already recorded, so that new ones are numbered after them. */
+  readonly stepsDone: number;
+  readonly startedTools: readonly StartedTool[];
+  readonly tools: readonly AgentTool[];
+}
+
+/** What the runtime may do to the world while it runs. */
+export interface AgentIO {
+  /** Never throws, never waits: events are numbered and sent behind the runtime's back. */
+  emit(body: RunEventBody): void;
+  /**
+   * Makes steps and messages durable before anything that depends on them happens. A tool call is checkpointed as
+   * `tool_started` before it is executed and its result before the next model call.
+   * @throws HAError LEASE_LOST: stop at once, write nothing more
+   */
+  checkpoint(steps: readonly Step[], messages: readonly TranscriptMessage[]): Promise<void>;
+  /** A credential for one provider, for this run only. Null: the provider needs none. */
+  credential(provider: string): Promise<string | null>;
+}
+
+/** How the attempt ended, with what is not checkpointed yet: it goes with `finish`, in the same commit. */
+export interface AgentOutcome {
+  readonly status: EndedStatus;
+  readonly result: RunResult | null;
+  readonly error: RunError | null;
+  readonly steps: readonly Step[];
+  readonly messages: readonly TranscriptMessage[];
+}
+
+/**
+ * Runs one attempt of one run from its resume point to its end.
+ *
+ * - Text goes out as `delta` events; before the first delta of a second assistant message the runtime emits `replace`
+ *   with an empty text, so that what followers hold at the end is the text of the last message, the result's text.
+ * - After a crash between `tool_started` and its result, an idempotent tool is executed again; for any other the
+ *   runtime appends an error result that says the outcome is unknown.
+ * - When the signal aborts, it ends within 100 ms with status `aborted`, or `timed_out` when the reason is a TIMEOUT
+ *   HAError, keeping the partial text. When the reason is a LEASE_LOST or DRAINING HAError, it rejects with it.
+ * - Failures of the model are outcomes (`failed`), not exceptions.
+ */
+export interface AgentRuntime {
+  run(turn: AgentTurn, io: AgentIO, signal: AbortSignal): Promise<AgentOutcome>;
+}

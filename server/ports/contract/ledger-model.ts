@@ -1,0 +1,136 @@
+import { expect } from "vitest";
+import type { RunId, SessionKey, WorkerId } from "../../core/ids.ts";
+import { type FencingToken, MAX_FAILURES, type RunStatus } from "../../core/run.ts";
+import type { AcceptRequest, Grant } from "../run-ledger.ts";
+import { newKey, rowText, type StoreWorld } from "./store-world.ts";
+
+export interface ModelRun {
+  readonly id: RunId;
+  readonly session: ModelSession;
+  readonly request: AcceptRequest;
+  status: RunStatus;
+  attempt: number;
+  failures: number;
+  /** The user row is said again after a redrive. */
+  said: boolean;
+  /** Token of the grant that ended it. */
+  endedUnder: FencingToken | null;
+}
+
+export interface ModelWorker {
+  readonly id: WorkerId;
+  /** Sends no heartbeats any more and has lost its leases, whether anybody knows or not. */
+  silent: boolean;
+}
+
+/** A grant as it was handed out. */
+export interface Holding {
+  readonly grant: Grant;
+  readonly worker: ModelWorker;
+  readonly run: ModelRun;
+  checkpointNo: number;
+}
+
+export interface ModelSession {
+  readonly key: SessionKey;
+  readonly queue: ModelRun[];
+  held: Holding | null;
+  newestToken: FencingToken;
+  /** What the transcript says, row by row. */
+  readonly texts: string[];
+}
+
+/** The ledger as its port describes it, in a page; ledger-actions.ts moves it. Whatever differs, differs from the port. */
+export interface LedgerModel {
+  readonly world: StoreWorld;
+  readonly sessions: readonly ModelSession[];
+  readonly workers: ModelWorker[];
+  readonly runs: ModelRun[];
+  /** Every grant that was ever handed out. */
+  readonly holdings: Holding[];
+}
+
+/** Nothing has happened yet: so many idle sessions, so many workers. */
+export async function ledgerModel(
+  world: StoreWorld,
+  size: { readonly sessions: number; readonly workers: number },
+): Promise<LedgerModel> {
+  const sessions = Array.from({ length: size.sessions }, (_, i): ModelSession => {
+    return { key: newKey(`s${i}`), queue: [], held: null, newestToken: 0, texts: [] };
+  });
+  const model: LedgerModel = { world, sessions, workers: [], runs: [], holdings: [] };
+  for (let i = 0; i < size.workers; i++) await addWorker(model);
+  return model;
+}
+
+export async function addWorker({ world, workers }: LedgerModel): Promise<void> {
+  workers.push({ id: await world.worker(), silent: false });
+}
+
+export const aliveWorkers = ({ workers }: LedgerModel): ModelWorker[] =>
+  workers.filter(({ silent }) => !silent);
+
+export const isReady = (session: ModelSession): boolean => session.held === null && session.queue.length > 0;
+
+/** True while the session is held under this grant. */
+export const isCurrent = ({ grant, run }: Holding): boolean => run.session.held?.grant.token === grant.token;
+
+/** Hands out a grant: it has to be of the head of the queue, under a token larger than all before. */
+export function granted(
+  model: LedgerModel,
+  session: ModelSession,
+  worker: ModelWorker,
+  grant: Grant,
+): Holding {
+  const run = session.queue.shift()!;
+  run.status = "running";
+  run.attempt++;
+  expect(grant).toMatchObject({ runId: run.id, attempt: run.attempt, failures: run.failures });
+  expect(grant.token).toBeGreaterThan(session.newestToken);
+  session.newestToken = grant.token;
+  if (!run.said) session.texts.push(rowText(run.request.input) as string);
+  run.said = true;
+  expect(grant.headSeq).toBe(session.texts.length);
+  session.held = { grant, worker, run, checkpointNo: 0 };
+  model.holdings.push(session.held);
+  return session.held;
+}
+
+/** Takes the session from a lost holder; true where that was the end of its run. */
+export function lose(session: ModelSession): boolean {
+  const run = session.held!.run;
+  session.held = null;
+  run.failures++;
+  if (run.failures >= MAX_FAILURES) {
+    run.status = "dead";
+    return true;
+  }
+  run.status = "queued";
+  session.queue.unshift(run);
+  return false;
+}
+
+/** The run goes back to the head of its session, unharmed. */
+export function giveBack(session: ModelSession): void {
+  const { run } = session.held!;
+  session.held = null;
+  run.status = "queued";
+  session.queue.unshift(run);
+}
+
+/** The store has to be as the model: statuses, readiness, transcripts. */
+export async function compare({ world, sessions, runs }: LedgerModel): Promise<void> {
+  const { ledger, tenant } = world;
+  const readyKeys = sessions.filter(isReady).map(({ key }) => key);
+  expect((await world.readyKeys()).sort()).toEqual(readyKeys.sort());
+  const found = await ledger.getMany(runs.map(({ id }) => ({ tenant, runId: id })));
+  const statuses = new Map(found.map((run) => [run.runId, [run.status, run.attempt, run.failures]]));
+  for (const { id, status, attempt, failures } of runs) {
+    expect(statuses.get(id)).toEqual([status, attempt, failures]);
+  }
+  for (const { key, texts: said } of sessions) {
+    const rows = await world.transcript(key);
+    expect(rows.map(rowText)).toEqual(said);
+    expect(rows.map(({ seq }) => seq)).toEqual(said.map((_, i) => i + 1));
+  }
+}

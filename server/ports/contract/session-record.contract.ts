@@ -1,0 +1,268 @@
+import { describe, expect, it } from "vitest";
+import { agentId, type SessionKey } from "../../core/ids.ts";
+import type { SessionPatch } from "../../core/session.ts";
+import type { OpenStores } from "./store-fixture.ts";
+import { message, newKey, rowText, storeWorld, textBody } from "./store-world.ts";
+
+export const newSession = (key: SessionKey, over: SessionPatch & { readonly agentId?: string } = {}) => ({
+  key,
+  sessionId: `id-of-${key}`,
+  createdVia: "test",
+  ...over,
+  agentId: agentId(over.agentId ?? "main"),
+});
+
+/** SessionStore.get, create, patch, reset and delete. */
+export function sessionRecordContract(open: OpenStores): void {
+  describe("create and get", () => {
+    it("answer a session that nobody has written to yet", async () => {
+      const { sessions, tenant } = await storeWorld(open);
+      const key = newKey();
+      expect(await sessions.get(tenant, key)).toBeNull();
+      const { session, created } = await sessions.create(
+        tenant,
+        newSession(key, { label: "Trip", pinned: true }),
+      );
+      expect(created).toBe(true);
+      expect(session).toEqual({
+        tenant,
+        key,
+        sessionId: `id-of-${key}`,
+        agentId: "main",
+        createdAt: expect.any(Number),
+        updatedAt: expect.any(Number),
+        createdVia: "test",
+        lifecycleRevision: 1,
+        headSeq: 0,
+        resetSeq: 0,
+        messageCount: 0,
+        label: "Trip",
+        model: null,
+        thinkingLevel: null,
+        verboseLevel: null,
+        queueMode: null,
+        archived: false,
+        pinned: true,
+        inputTokens: 0,
+        outputTokens: 0,
+        lastMessagePreview: null,
+        derivedTitle: null,
+        activeRunId: null,
+        lastRunId: null,
+      });
+      expect(await sessions.get(tenant, key)).toEqual(session);
+    });
+
+    it("leave an existing session as it is", async () => {
+      const { sessions, tenant } = await storeWorld(open);
+      const key = newKey();
+      const { session } = await sessions.create(tenant, newSession(key, { label: "first" }));
+      const again = { ...newSession(key, { label: "second" }), sessionId: "other" };
+      expect(await sessions.create(tenant, again)).toEqual({ session, created: false });
+    });
+
+    it("create a session once, whoever asks at the same moment", async () => {
+      const { sessions, tenant } = await storeWorld(open);
+      const key = newKey();
+      const answers = await Promise.all(
+        Array.from({ length: 6 }, (_, i) =>
+          sessions.create(tenant, { ...newSession(key), sessionId: `id-${i}` }),
+        ),
+      );
+      expect(answers.filter(({ created }) => created)).toHaveLength(1);
+      expect(new Set(answers.map(({ session }) => session.sessionId)).size).toBe(1);
+    });
+
+    it("name the run that is executed or waits", async () => {
+      const { sessions, tenant, accept, worker, claim, finish } = await storeWorld(open);
+      const key = newKey();
+      const [first, second] = [await accept(key), await accept(key)];
+      const active = async () => (await sessions.get(tenant, key))?.activeRunId;
+      expect(await active()).toBe(first.runId);
+      const grant = await claim(await worker(), key);
+      expect(await active()).toBe(first.runId);
+      await finish(grant, { takeNext: false });
+      expect(await active()).toBe(second.runId);
+    });
+
+    it("answer values that later changes do not reach", async () => {
+      const { sessions, tenant } = await storeWorld(open);
+      const key = newKey();
+      const { session } = await sessions.create(tenant, newSession(key));
+      await sessions.patch(tenant, key, { label: "later" });
+      expect(session.label).toBeNull();
+    });
+  });
+
+  describe("patch", () => {
+    it("changes what it names, clears what is null and leaves the rest", async () => {
+      const { sessions, tenant, passTime } = await storeWorld(open);
+      const key = newKey();
+      const all = {
+        label: "Trip",
+        model: "demo/echo",
+        thinkingLevel: "low",
+        verboseLevel: "full",
+        queueMode: "collect",
+        archived: true,
+        pinned: true,
+      };
+      await sessions.create(tenant, newSession(key));
+      expect(await sessions.patch(tenant, key, all)).toMatchObject(all);
+      await passTime(60_000);
+      const before = (await sessions.get(tenant, key))!;
+      const patched = await sessions.patch(tenant, key, { label: null, queueMode: null, archived: false });
+      expect(patched).toMatchObject({ ...all, label: null, queueMode: null, archived: false });
+      expect(patched!.updatedAt).toBeGreaterThan(before.updatedAt);
+      expect(await sessions.get(tenant, key)).toEqual(patched);
+    });
+
+    it("does not know a session that is not there", async () => {
+      const { sessions, tenant } = await storeWorld(open);
+      expect(await sessions.patch(tenant, newKey(), { label: "x" })).toBeNull();
+    });
+  });
+
+  describe("reset", () => {
+    it("begins a new history with a system row, and the session keeps its id", async () => {
+      const { sessions, tenant, accept, worker, finishAll } = await storeWorld(open);
+      const key = newKey();
+      const { sessionId } = await accept(key);
+      await finishAll(await worker(), key);
+      expect(await sessions.get(tenant, key)).toMatchObject({ derivedTitle: "hello" });
+      const reset = await sessions.reset(tenant, key, "new");
+      expect(reset).toMatchObject({
+        sessionId,
+        lifecycleRevision: 2,
+        headSeq: 2,
+        resetSeq: 1,
+        derivedTitle: null,
+        lastMessagePreview: null,
+      });
+      const { rows, total } = await sessions.history(tenant, key, { limit: 10 });
+      expect(total).toBe(1);
+      expect(reset!.messageCount).toBe(total);
+      expect(rows).toMatchObject([
+        {
+          seq: 2,
+          runId: null,
+          body: {
+            inline: {
+              role: "system",
+              content: "",
+              timestamp: expect.any(Number),
+              __openclaw: { kind: "reset", reason: "new" },
+            },
+          },
+        },
+      ]);
+    });
+
+    it("keeps what lies before it, for who asks", async () => {
+      const { sessions, tenant, accept, worker, finishAll, transcript } = await storeWorld(open);
+      const key = newKey();
+      const by = await worker();
+      await accept(key);
+      await finishAll(by, key);
+      await sessions.reset(tenant, key, "new");
+      await accept(key, { input: { body: textBody("user", "again"), options: {} } });
+      await finishAll(by, key);
+      expect((await transcript(key)).map(rowText)).toEqual(["", "again"]);
+      const all = await sessions.history(tenant, key, { limit: 10, includeReset: true });
+      expect(all.rows.map(rowText)).toEqual(["hello", "", "again"]);
+      expect(all.total).toBe(3);
+      expect(await sessions.get(tenant, key)).toMatchObject({ derivedTitle: "again" });
+    });
+
+    it("is what a worker's next context starts from", async () => {
+      const { sessions, tenant, accept, worker, claim, finishAll } = await storeWorld(open);
+      const key = newKey();
+      const by = await worker();
+      await accept(key);
+      await finishAll(by, key);
+      await sessions.reset(tenant, key, "new");
+      await accept(key);
+      const grant = await claim(by, key);
+      expect(grant).toMatchObject({ resetSeq: 1, headSeq: 3, userRow: { seq: 3 } });
+      const { rows } = await sessions.context(tenant, key, 0);
+      expect(rows.map(({ seq }) => seq)).toEqual([2, 3]);
+    });
+
+    it("may come again, and between a claim and its end", async () => {
+      const { sessions, tenant, accept, worker, claim, finish, transcript } = await storeWorld(open);
+      const key = newKey();
+      await accept(key);
+      const grant = await claim(await worker(), key);
+      await sessions.reset(tenant, key, "new");
+      const reset = await sessions.reset(tenant, key, "new");
+      expect(reset).toMatchObject({ lifecycleRevision: 3, resetSeq: 2, headSeq: 3 });
+      await finish(grant, { messages: [message("late")] });
+      expect((await transcript(key)).map(rowText)).toEqual(["", "late"]);
+    });
+
+    it("does not know a session that is not there", async () => {
+      const { sessions, tenant } = await storeWorld(open);
+      expect(await sessions.reset(tenant, newKey(), "new")).toBeNull();
+    });
+  });
+
+  describe("delete", () => {
+    it("removes session and transcript, once", async () => {
+      const { sessions, tenant, accept, worker, finishAll } = await storeWorld(open);
+      const key = newKey();
+      await accept(key);
+      await finishAll(await worker(), key);
+      expect(await sessions.delete(tenant, key)).toEqual({ deleted: true });
+      expect(await sessions.delete(tenant, key)).toEqual({ deleted: false });
+      expect(await sessions.get(tenant, key)).toBeNull();
+      expect(await sessions.list(tenant, { limit: 10 })).toEqual({ sessions: [], total: 0 });
+      const nothing = { rows: [], segments: [] };
+      const whole = { limit: 10, includeReset: true };
+      expect(await sessions.history(tenant, key, whole)).toEqual({ ...nothing, total: 0 });
+      expect(await sessions.context(tenant, key, 0)).toEqual(nothing);
+    });
+
+    it("ends its open runs as aborted, and nobody is woken for it", async () => {
+      const { sessions, tenant, accept, worker, claim, claimAs, checkpointAs, run, readyKeys } =
+        await storeWorld(open);
+      const [key, idle] = [newKey(), newKey("idle")];
+      const by = await worker();
+      const [running, queued, waiting] = [await accept(key), await accept(key), await accept(idle)];
+      const grant = await claim(by, key);
+      await sessions.delete(tenant, key);
+      await sessions.delete(tenant, idle);
+      for (const { runId } of [running, queued, waiting]) {
+        expect(await run(runId)).toMatchObject({ status: "aborted", endedAt: expect.any(Number) });
+      }
+      expect(await checkpointAs(grant, 1, { messages: [message("late")] })).toEqual({ kind: "fenced" });
+      expect(await claimAs(by, key)).toEqual({ kind: "empty" });
+      expect(await readyKeys()).toEqual([]);
+    });
+
+    it("lets the key be used again for a session that knows nothing of the first", async () => {
+      const { sessions, tenant, accept, worker, claim, finish, transcript } = await storeWorld(open);
+      const key = newKey();
+      const by = await worker();
+      await sessions.create(tenant, newSession(key, { label: "secret", model: "demo/other" }));
+      const first = await accept(key);
+      await finish(await claim(by, key), { messages: [message("secret")] });
+      await sessions.delete(tenant, key);
+      const second = await accept(key, { newSessionId: "second-life" });
+      expect([second.sessionId, second.ready !== null]).toEqual(["second-life", true]);
+      const grant = await claim(by, key);
+      expect(grant).toMatchObject({ sessionId: "second-life", sessionModel: null });
+      await finish(grant, { messages: [message("fresh")] });
+      expect((await transcript(key)).map(rowText)).toEqual(["hello", "fresh"]);
+      const whole = await sessions.history(tenant, key, { limit: 10, includeReset: true });
+      expect(whole).toMatchObject({ total: 2, segments: [] });
+      expect(whole.rows).toHaveLength(2);
+      expect(await sessions.get(tenant, key)).toMatchObject({
+        lifecycleRevision: 1,
+        label: null,
+        messageCount: 2,
+        lastRunId: second.runId,
+      });
+      expect(first.sessionId).not.toBe("second-life");
+    });
+  });
+}

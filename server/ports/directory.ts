@@ -1,0 +1,38 @@
+import type { TenantId } from "../core/ids.ts";
+
+/** What a presented token allows. */
+export interface Principal {
+  readonly tenant: TenantId;
+  /** Operator scopes as in OpenClaw; `operator.admin` implies the others. */
+  readonly scopes: readonly string[];
+  readonly pool: string;
+  /** First characters of the token's hash: enough to tell tokens apart in a log. */
+  readonly tokenLabel: string;
+}
+
+export interface TenantRecord {
+  readonly id: TenantId;
+  readonly pool: string;
+  readonly disabled: boolean;
+  readonly createdAt: number;
+}
+
+/**
+ * Tenants and their tokens. Tokens are random, stored as SHA-256 hashes, scoped, and bound to one tenant.
+ * @throws HAError STORE_UNAVAILABLE from every method
+ */
+export interface TenantDirectory {
+  /** Null for a token that is unknown, revoked, expired, or of a disabled tenant. */
+  authenticate(token: string): Promise<Principal | null>;
+  tenants(): Promise<TenantRecord[]>;
+  /** Idempotent by id. */
+  addTenant(id: TenantId, pool: string): Promise<TenantRecord>;
+  /** Idempotent by the token's hash. */
+  addToken(tenant: TenantId, token: string, scopes: readonly string[], label: string): Promise<void>;
+  /**
+   * As `addToken`, and revokes the tenant's other tokens of the same label; a token that was revoked so is valid again.
+   * Gateways may go on taking a revoked token for as long as they remember it (seconds).
+   */
+  replaceToken(tenant: TenantId, token: string, scopes: readonly string[], label: string): Promise<void>;
+  close(): Promise<void>;
+}

@@ -1,0 +1,94 @@
+import type { AgentId, SessionKey, TenantId } from "../core/ids.ts";
+import type { SessionPatch, SessionRecord } from "../core/session.ts";
+import type { NewMessage, ObjectRef, TranscriptRow } from "../core/transcript.ts";
+
+export interface SessionQuery {
+  readonly limit: number;
+  readonly offset?: number;
+  readonly agentId?: AgentId;
+  /** Only sessions updated within this many milliseconds. */
+  readonly activeWithinMs?: number;
+  readonly search?: string;
+  readonly archived?: boolean;
+  /** Only sessions updated before this one in the list's order (exclusive), for paging without offset. */
+  readonly before?: SessionKey;
+}
+
+export interface HistoryQuery {
+  readonly limit: number;
+  /** Only rows with a smaller seq: pages go back in time. */
+  readonly beforeSeq?: number;
+  /** Also rows from before the last reset. */
+  readonly includeReset?: boolean;
+}
+
+/** A run of transcript rows that lies in one object as JSON lines. */
+export interface Segment {
+  readonly firstSeq: number;
+  readonly lastSeq: number;
+  readonly object: ObjectRef;
+}
+
+/** Rows that may be moved to object storage: the oldest of a session's hot tail. */
+export interface SealCandidate {
+  readonly tenant: TenantId;
+  readonly sessionKey: SessionKey;
+  readonly rows: readonly TranscriptRow[];
+}
+
+/**
+ * Sessions and their transcripts. Rows are only ever appended, by the ledger's fenced statements or by `append`;
+ * a session's history is `segments + tail`.
+ *
+ * Every method is of one tenant, and the adapter makes the store enforce it (row-level security in Postgres).
+ * @throws HAError STORE_UNAVAILABLE from every method
+ */
+export interface SessionStore {
+  get(tenant: TenantId, key: SessionKey): Promise<SessionRecord | null>;
+  /** Most recently updated first. */
+  list(tenant: TenantId, query: SessionQuery): Promise<{ sessions: SessionRecord[]; total: number }>;
+  /** Idempotent by key: an existing session is answered unchanged, with `created: false`. */
+  create(
+    tenant: TenantId,
+    session: {
+      readonly key: SessionKey;
+      readonly agentId: AgentId;
+      readonly sessionId: string;
+      readonly createdVia: string;
+    } & SessionPatch,
+  ): Promise<{ session: SessionRecord; created: boolean }>;
+  /** Null where there is no such session. */
+  patch(tenant: TenantId, key: SessionKey, patch: SessionPatch): Promise<SessionRecord | null>;
+  /**
+   * Starts a new history: the sessionId stays, lifecycleRevision grows, and the first row above the new `resetSeq` is a
+   * `system` row of kind `reset`. Null where there is no such session.
+   */
+  reset(tenant: TenantId, key: SessionKey, reason: string): Promise<SessionRecord | null>;
+  /**
+   * Deletes session and transcript; open runs end as aborted and their holder is fenced. Idempotency records stay, and
+   * in a later session of the key tokens and seqs go on from here, so that nothing late fits it.
+   */
+  delete(tenant: TenantId, key: SessionKey): Promise<{ deleted: boolean }>;
+  /**
+   * Appends a row outside a run (`chat.inject`). A row with the same messageId is answered, not doubled.
+   * Null where there is no such session.
+   */
+  append(tenant: TenantId, key: SessionKey, message: NewMessage): Promise<TranscriptRow | null>;
+  /** The newest rows since the last reset, oldest first. Bodies are inline, or references the caller resolves. */
+  history(
+    tenant: TenantId,
+    key: SessionKey,
+    query: HistoryQuery,
+  ): Promise<{ rows: TranscriptRow[]; segments: Segment[]; total: number }>;
+  /** All rows after the last reset with `seq > afterSeq`: what a worker needs to build its context. */
+  context(
+    tenant: TenantId,
+    key: SessionKey,
+    afterSeq: number,
+  ): Promise<{ rows: TranscriptRow[]; segments: Segment[] }>;
+  /** Sessions whose hot tail is larger than `tailRows`, with the rows to move, at most `limit` sessions. */
+  sealCandidates(tailRows: number, limit: number): Promise<SealCandidate[]>;
+  /** Records that rows firstSeq..lastSeq lie in the object, and empties them. Repeating it does nothing. */
+  seal(tenant: TenantId, key: SessionKey, segment: Segment): Promise<void>;
+  close(): Promise<void>;
+}
