@@ -1,0 +1,4 @@
+import { sessionStoreContract } from "../../ports/contract/session-store.contract.ts";
+import { openMemoryStores } from "./stores.fixture.ts";
+
+sessionStoreContract("memory", openMemoryStores);

@@ -1,0 +1,175 @@
+import type { SessionKey, TenantId } from "../../core/ids.ts";
+import type { NewMessage, TranscriptRow } from "../../core/transcript.ts";
+import type { SealCandidate, Segment, SessionQuery, SessionStore } from "../../ports/session-store.ts";
+import { abortAllRuns } from "./runs.ts";
+import { addSession, patchSession, sessionRecord } from "./sessions.ts";
+import { findSession, type MemoryStoreState, type StoredRow, type StoredSession, tenantOf } from "./state.ts";
+import { appendMessage, headSeq } from "./transcript.ts";
+
+/** Sessions and transcripts in memory; give it the state that the ledger has. */
+export function memorySessionStore(state: MemoryStoreState): SessionStore {
+  return {
+    get: async (tenant, key) => {
+      const session = findSession(state, tenant, key);
+      return session ? sessionRecord(session) : null;
+    },
+
+    list: async (tenant, query) => {
+      const { sessions, total } = listSessions(state, tenant, query);
+      return { sessions: sessions.map(sessionRecord), total };
+    },
+
+    create: async (tenantId, { key, agentId, sessionId, createdVia, ...patch }) => {
+      const tenant = tenantOf(state, tenantId);
+      const known = tenant.sessions.get(key);
+      if (known) return { session: sessionRecord(known), created: false };
+      const session = addSession(state, tenant, { key, agentId, sessionId, createdVia });
+      patchSession(session, patch);
+      return { session: sessionRecord(session), created: true };
+    },
+
+    patch: async (tenant, key, patch) => {
+      const session = findSession(state, tenant, key);
+      if (!session) return null;
+      patchSession(session, patch);
+      session.updatedAt = state.now();
+      return sessionRecord(session);
+    },
+
+    reset: async (tenant, key, reason) => {
+      const session = findSession(state, tenant, key);
+      if (!session) return null;
+      session.lifecycleRevision++;
+      session.resetSeq = headSeq(session);
+      appendMessage(state, session, resetMessage(state, session, reason), null);
+      session.updatedAt = state.now();
+      session.derivedTitle = null;
+      session.lastMessagePreview = null;
+      return sessionRecord(session);
+    },
+
+    delete: async (tenant, key) => {
+      const session = findSession(state, tenant, key);
+      if (!session) return { deleted: false };
+      abortAllRuns(state, session);
+      const { sessions, endedSeqs } = tenantOf(state, tenant);
+      sessions.delete(key);
+      endedSeqs.set(key, headSeq(session));
+      return { deleted: true };
+    },
+
+    append: async (tenant, key, message) => {
+      const session = findSession(state, tenant, key);
+      if (!session) return null;
+      const { row, added } = appendMessage(state, session, message, null);
+      if (added) session.updatedAt = row.createdAt;
+      return row;
+    },
+
+    history: async (tenant, key, { limit, beforeSeq, includeReset = false }) => {
+      const session = findSession(state, tenant, key);
+      if (!session) return { rows: [], segments: [], total: 0 };
+      const first = (includeReset ? session.baseSeq : session.resetSeq) + 1;
+      const last = Math.min(headSeq(session), (beforeSeq ?? Infinity) - 1);
+      const total = headSeq(session) - first + 1;
+      return { ...slice(session, Math.max(first, last - limit + 1), last), total };
+    },
+
+    context: async (tenant, key, afterSeq) => {
+      const session = findSession(state, tenant, key);
+      if (!session) return { rows: [], segments: [] };
+      return slice(session, Math.max(session.resetSeq, afterSeq) + 1, headSeq(session));
+    },
+
+    sealCandidates: async (tailRows, limit) => {
+      const candidates: SealCandidate[] = [];
+      for (const { sessions } of state.tenants.values()) {
+        for (const session of sessions.values()) {
+          if (candidates.length >= limit) return candidates;
+          const candidate = sealCandidate(session, tailRows);
+          if (candidate) candidates.push(candidate);
+        }
+      }
+      return candidates;
+    },
+
+    seal: async (tenant, key, segment) => {
+      const session = findSession(state, tenant, key);
+      if (!session || segment.firstSeq !== sealedSeq(session) + 1 || segment.lastSeq > headSeq(session))
+        return;
+      session.segments.push(segment);
+      for (const row of rowsBetween(session, segment.firstSeq, segment.lastSeq)) row.body = null;
+    },
+
+    close: async () => {},
+  };
+}
+
+function listSessions(
+  state: MemoryStoreState,
+  tenant: TenantId,
+  query: SessionQuery,
+): { sessions: StoredSession[]; total: number } {
+  const { agentId, activeWithinMs, search, archived, limit, offset = 0, before } = query;
+  const words = search?.toLowerCase();
+  const matching = Array.from(state.tenants.get(tenant)?.sessions.values() ?? [])
+    .filter((session) => agentId === undefined || session.agentId === agentId)
+    .filter((session) => archived === undefined || session.archived === archived)
+    .filter((session) => activeWithinMs === undefined || state.now() - session.updatedAt <= activeWithinMs)
+    .filter((session) => words === undefined || searchText(session).includes(words))
+    .sort((a, b) => b.updatedAt - a.updatedAt || (a.key > b.key ? -1 : 1));
+  const start = startOfPage(matching, before) + offset;
+  return { sessions: matching.slice(start, start + limit), total: matching.length };
+}
+
+/** After the session named; where it is unknown there is nothing after it. */
+function startOfPage(sessions: readonly StoredSession[], before: SessionKey | undefined): number {
+  if (before === undefined) return 0;
+  const place = sessions.findIndex((session) => session.key === before);
+  return place === -1 ? sessions.length : place + 1;
+}
+
+const searchText = ({ key, label, derivedTitle }: StoredSession): string =>
+  `${key}\n${label ?? ""}\n${derivedTitle ?? ""}`.toLowerCase();
+
+/** As the genuine gateway writes it, so that its clients draw the same divider. */
+const resetMessage = (state: MemoryStoreState, session: StoredSession, reason: string): NewMessage => ({
+  messageId: `${session.sessionId}:reset:${session.lifecycleRevision}`,
+  body: {
+    inline: { role: "system", content: "", timestamp: state.now(), __openclaw: { kind: "reset", reason } },
+  },
+});
+
+/** Rows first..last that are still in the tail, and the segments that hold the others. */
+function slice(
+  session: StoredSession,
+  first: number,
+  last: number,
+): { rows: TranscriptRow[]; segments: Segment[] } {
+  return {
+    rows: rowsBetween(session, first, last).flatMap(hotRow),
+    segments: session.segments.filter((one) => one.firstSeq <= last && one.lastSeq >= first),
+  };
+}
+
+const rowsBetween = ({ rows, baseSeq }: StoredSession, first: number, last: number): StoredRow[] =>
+  rows.slice(first - baseSeq - 1, Math.max(0, last - baseSeq));
+
+const hotRow = (row: StoredRow): TranscriptRow[] => (row.body ? [{ ...row, body: row.body }] : []);
+
+/** Highest seq that lies in a segment. */
+const sealedSeq = ({ segments, baseSeq }: StoredSession): number => segments.at(-1)?.lastSeq ?? baseSeq;
+
+/**
+ * Once the tail has outgrown `tailRows`, all but its newer half is moved: in batches worth an object, not row by row.
+ */
+function sealCandidate(session: StoredSession, tailRows: number): SealCandidate | null {
+  const tail = rowsBetween(session, sealedSeq(session) + 1, headSeq(session));
+  if (tail.length <= tailRows) return null;
+  const keep = Math.ceil(tailRows / 2);
+  return {
+    tenant: session.tenant,
+    sessionKey: session.key,
+    rows: tail.slice(0, tail.length - keep).flatMap(hotRow),
+  };
+}

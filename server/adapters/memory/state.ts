@@ -1,0 +1,174 @@
+import { HAError } from "../../core/errors.ts";
+import type { AgentId, RunId, SessionKey, TenantId, WorkerId } from "../../core/ids.ts";
+import type { Lane } from "../../core/lane.ts";
+import type { FencingToken, RunError, RunInput, RunResult, RunStatus } from "../../core/run.ts";
+import type { StoredBody, TranscriptRow } from "../../core/transcript.ts";
+import type { Clock } from "../../ports/clock.ts";
+import type { Segment } from "../../ports/session-store.ts";
+
+/** What authenticates one token; the token itself is not kept. */
+export interface StoredToken {
+  readonly tenant: TenantId;
+  readonly scopes: readonly string[];
+  readonly label: string;
+  revoked: boolean;
+}
+
+/** A transcript row; its body is null once it has been sealed into a segment. */
+export type StoredRow = Omit<TranscriptRow, "body"> & { body: StoredBody | null };
+
+export interface StoredStep {
+  readonly kind: "model" | "tool_started" | "tool_result";
+  readonly toolCallId?: string;
+  readonly toolName?: string;
+  readonly idempotent?: boolean;
+}
+
+export interface StoredRun {
+  readonly tenant: TenantId;
+  readonly runId: RunId;
+  readonly sessionKey: SessionKey;
+  readonly sessionId: string;
+  readonly agentId: AgentId;
+  readonly lane: Lane;
+  readonly requestHash: string;
+  readonly input: RunInput;
+  readonly acceptedAt: number;
+  status: RunStatus;
+  attempt: number;
+  failures: number;
+  worker: WorkerId | null;
+  startedAt: number | null;
+  endedAt: number | null;
+  abortRequested: boolean;
+  result: RunResult | null;
+  error: RunError | null;
+  /** By stepNo: a step that is sent again replaces nothing. */
+  readonly steps: Map<number, StoredStep>;
+  /** Its row in the transcript; null until the first claim, and again after a redrive. */
+  userMessageId: string | null;
+  /** Which grant ended it and what came after, so that a repeated `finish` is answered alike. */
+  finished: { readonly token: FencingToken; readonly next: FencingToken | null } | null;
+}
+
+/** Who executes which run of the session now. */
+export interface StoredLease {
+  readonly worker: WorkerId;
+  readonly run: StoredRun;
+  readonly token: FencingToken;
+  /** Highest checkpoint of this grant. */
+  checkpointNo: number;
+}
+
+export interface StoredSession {
+  readonly tenant: TenantId;
+  readonly key: SessionKey;
+  readonly sessionId: string;
+  readonly agentId: AgentId;
+  readonly createdAt: number;
+  readonly createdVia: string;
+  updatedAt: number;
+  lifecycleRevision: number;
+  resetSeq: number;
+  label: string | null;
+  model: string | null;
+  thinkingLevel: string | null;
+  verboseLevel: string | null;
+  queueMode: string | null;
+  archived: boolean;
+  pinned: boolean;
+  inputTokens: number;
+  outputTokens: number;
+  lastMessagePreview: string | null;
+  derivedTitle: string | null;
+  lastRunId: RunId | null;
+  /** Highest seq of an earlier session of this key that was deleted; 0 where there was none. */
+  readonly baseSeq: number;
+  /** The row with seq n is `rows[n - baseSeq - 1]`. */
+  readonly rows: StoredRow[];
+  readonly rowsById: Map<string, StoredRow>;
+  /** In order and without a gap from the first row on: what `seal` has moved away. */
+  readonly segments: Segment[];
+  /** Queued runs, the next one first. */
+  readonly queue: StoredRun[];
+  lease: StoredLease | null;
+  /** Newest token given for the session; 0 before the first. */
+  token: FencingToken;
+  /** Set exactly while the session is in `state.ready`. `no` grows from session to session. */
+  ready: { readonly no: number; readonly since: number } | null;
+}
+
+export interface StoredWorker {
+  readonly worker: WorkerId;
+  instance: string;
+  pools: readonly string[];
+  slots: number;
+  readonly startedAt: number;
+  heartbeatAt: number;
+  /** When it was declared dead or retired. */
+  endedAt: number | null;
+  /** Sessions whose lease it has. */
+  readonly held: Set<StoredSession>;
+}
+
+export interface StoredTenant {
+  readonly id: TenantId;
+  readonly pool: string;
+  disabled: boolean;
+  readonly createdAt: number;
+  readonly sessions: Map<SessionKey, StoredSession>;
+  /** Where the transcripts of deleted sessions ended: whatever is late and meant for them must fit no later session. */
+  readonly endedSeqs: Map<SessionKey, number>;
+  /** In the order of acceptance. Also the idempotency records: a run stays when its session is deleted. */
+  readonly runs: Map<RunId, StoredRun>;
+}
+
+/**
+ * The tables of the in-memory stores: what the PostgreSQL adapters share through the database, the memory ledger,
+ * session store and directory share through this. One tenant's rows hang under that tenant, so no look-up can
+ * cross over. Every port method changes it synchronously, within one turn of the event loop: that is its transaction.
+ */
+export interface MemoryStoreState {
+  /** The store's clock, epoch milliseconds. */
+  now(): number;
+  readonly tenants: Map<TenantId, StoredTenant>;
+  /** By the SHA-256 of the token, hex. */
+  readonly tokens: Map<string, StoredToken>;
+  readonly workers: Map<WorkerId, StoredWorker>;
+  /** Ready sessions, the one that has waited longest first. */
+  readonly ready: Set<StoredSession>;
+  /** A larger token than every one before it, of any session: so tokens grow even over delete and create. */
+  nextToken(): FencingToken;
+  nextReadyNo(): number;
+}
+
+/** Empty tables. Give the same value to the ledger, the session store and the directory. */
+export function memoryStoreState(deps: { readonly clock: Pick<Clock, "now"> }): MemoryStoreState {
+  let token = 0;
+  let readyNo = 0;
+  return {
+    now: () => deps.clock.now(),
+    tenants: new Map(),
+    tokens: new Map(),
+    workers: new Map(),
+    ready: new Set(),
+    nextToken: () => ++token,
+    nextReadyNo: () => ++readyNo,
+  };
+}
+
+/** @throws HAError NOT_FOUND */
+export function tenantOf(state: MemoryStoreState, id: TenantId): StoredTenant {
+  const tenant = state.tenants.get(id);
+  if (!tenant) throw new HAError("NOT_FOUND", `there is no tenant ${id}`, { tenant: id });
+  return tenant;
+}
+
+export const findSession = (
+  state: MemoryStoreState,
+  tenant: TenantId,
+  key: SessionKey,
+): StoredSession | undefined => state.tenants.get(tenant)?.sessions.get(key);
+
+export const findRun = (state: MemoryStoreState, tenant: TenantId, run: RunId): StoredRun | undefined =>
+  state.tenants.get(tenant)?.runs.get(run);

@@ -1,0 +1,25 @@
+import type { StoreFixture } from "../../ports/contract/store-fixture.ts";
+import { fakeClock } from "../../testing/fake-clock.ts";
+import { memoryRunLedger } from "./run-ledger.ts";
+import { memorySessionStore } from "./session-store.ts";
+import { memoryStoreState } from "./state.ts";
+import { memoryTenantDirectory } from "./tenant-directory.ts";
+
+/** The memory stores on a fake clock, for the contract suites. */
+export async function openMemoryStores(): Promise<StoreFixture> {
+  const clock = fakeClock();
+  const state = memoryStoreState({ clock });
+  const maxQueuedPerSession = 20;
+  return {
+    ledger: memoryRunLedger(state, { maxQueuedPerSession }),
+    sessions: memorySessionStore(state),
+    directory: memoryTenantDirectory(state),
+    maxQueuedPerSession,
+    passTime: (ms) => clock.advance(ms),
+    disableTenant: async (tenant) => {
+      const stored = state.tenants.get(tenant);
+      if (stored) stored.disabled = true;
+    },
+    close: async () => {},
+  };
+}

@@ -1,0 +1,254 @@
+import type pg from "pg";
+import type { SessionKey, TenantId } from "../../core/ids.ts";
+import type { SessionPatch, SessionRecord } from "../../core/session.ts";
+import type { TranscriptRow } from "../../core/transcript.ts";
+import type { Random } from "../../ports/random.ts";
+import type { SealCandidate, Segment, SessionQuery, SessionStore } from "../../ports/session-store.ts";
+import { excerptsOf } from "../../core/excerpt.ts";
+import { translated } from "./errors.ts";
+import { bodyColumns } from "./rows.ts";
+import { SEAL_THRESHOLD_ROWS, SEGMENT_MAX_ROWS } from "./seal.ts";
+import {
+  MESSAGE_COLUMNS,
+  type MessageRow,
+  SESSION_COLUMNS,
+  type SegmentRow,
+  type SessionRow,
+  segmentOf,
+  sessionRecord,
+  transcriptRow,
+} from "./session-rows.ts";
+import { inTenant, type TenantQuery } from "./tenant-scope.ts";
+
+export interface PostgresSessionStoreOptions {
+  readonly pool: pg.Pool;
+  readonly random: Random;
+}
+
+const FROM_SESSIONS = `FROM sessions s JOIN session_leases l ON l.tenant_id = s.tenant_id AND l.session_key = s.session_key`;
+
+// Params: $1 tenant, $2 key.
+const GET = `/* sessions.get */ SELECT ${SESSION_COLUMNS} ${FROM_SESSIONS} WHERE s.tenant_id = $1 AND s.session_key = $2`;
+
+// Params: $1 tenant, $2 agent, $3 active within ms, $4 search, $5 archived, $6 page starts behind this session, $7 limit, $8 offset.
+const LIST_WHERE = `
+  WHERE s.tenant_id = $1
+    AND ($2::text IS NULL OR s.agent_id = $2)
+    AND ($3::float8 IS NULL OR s.updated_at >= clock_timestamp() - make_interval(secs => $3 / 1000))
+    AND ($4::text IS NULL OR strpos(lower(concat_ws(' ', s.session_key, s.label, s.derived_title)), lower($4)) > 0)
+    AND ($5::boolean IS NULL OR s.archived = $5)`;
+const LIST = `/* sessions.list */ SELECT ${SESSION_COLUMNS} ${FROM_SESSIONS} ${LIST_WHERE}
+    AND ($6::text IS NULL OR (s.updated_at, s.session_key) < (
+      SELECT b.updated_at, b.session_key FROM sessions b WHERE b.tenant_id = $1 AND b.session_key = $6))
+  ORDER BY s.updated_at DESC, s.session_key DESC LIMIT $7 OFFSET $8`;
+const COUNT = `/* sessions.count */ SELECT count(*) AS total FROM sessions s ${LIST_WHERE}`;
+
+// Params: $1 tenant, $2 key, $3 JSON of the columns to set; a column that is not named stays.
+const PATCH = `/* sessions.patch */
+  UPDATE sessions s SET updated_at = clock_timestamp(),
+    label = CASE WHEN p ? 'label' THEN p ->> 'label' ELSE s.label END,
+    model = CASE WHEN p ? 'model' THEN p ->> 'model' ELSE s.model END,
+    thinking_level = CASE WHEN p ? 'thinkingLevel' THEN p ->> 'thinkingLevel' ELSE s.thinking_level END,
+    verbose_level = CASE WHEN p ? 'verboseLevel' THEN p ->> 'verboseLevel' ELSE s.verbose_level END,
+    queue_mode = CASE WHEN p ? 'queueMode' THEN p ->> 'queueMode' ELSE s.queue_mode END,
+    archived = coalesce((p ->> 'archived')::boolean, s.archived),
+    pinned = coalesce((p ->> 'pinned')::boolean, s.pinned)
+  FROM (SELECT $3::jsonb AS p) x WHERE s.tenant_id = $1 AND s.session_key = $2`;
+
+const CREATE = "/* sessions.create */ SELECT create_session($1, $2, $3, $4, $5, $6) AS created";
+const POOL = "/* sessions.pool */ SELECT pool FROM tenants WHERE tenant_id = $1";
+const RESET = "/* sessions.reset */ SELECT reset_session($1, $2, $3, $4) AS reset";
+const DELETE = "/* sessions.delete */ SELECT delete_session($1, $2) AS deleted";
+const APPEND = "/* sessions.append */ SELECT append_message($1, $2, $3, $4, $5, $6, $7, $8, $9) AS seq";
+const MESSAGE = `/* sessions.message */ SELECT ${MESSAGE_COLUMNS} FROM messages m WHERE m.tenant_id = $1 AND m.session_key = $2 AND m.seq = $3`;
+const HEADS =
+  "/* sessions.heads */ SELECT head_seq, base_seq, reset_seq, sealed_seq FROM session_leases WHERE tenant_id = $1 AND session_key = $2 AND session_id IS NOT NULL";
+const ROWS = `/* sessions.rows */ SELECT ${MESSAGE_COLUMNS} FROM messages m
+  WHERE m.tenant_id = $1 AND m.session_key = $2 AND m.seq BETWEEN $3 AND $4 ORDER BY m.seq`;
+const SEGMENTS = `/* sessions.segments */ SELECT first_seq, last_seq, sha256, bytes FROM transcript_segments
+  WHERE tenant_id = $1 AND session_key = $2 AND last_seq >= $3 AND first_seq <= $4 ORDER BY first_seq`;
+const SEAL_CANDIDATES = "/* sessions.seal_candidates */ SELECT * FROM seal_candidates($1, $2, $3, $4)";
+const SEAL = "/* sessions.seal */ SELECT seal_rows($1, $2, $3, $4, $5, $6, $7)";
+
+interface Heads {
+  readonly head_seq: number;
+  readonly base_seq: number;
+  readonly reset_seq: number;
+  readonly sealed_seq: number;
+}
+
+/** SessionStore on PostgreSQL. Every statement runs under the row-level security of its tenant. */
+export function postgresSessionStore({ pool, random }: PostgresSessionStoreOptions): SessionStore {
+  return {
+    get: (tenant, key) => inTenant(pool, tenant, "read a session", (query) => getSession(query, tenant, key)),
+
+    list: (tenant, query) =>
+      inTenant(pool, tenant, "list sessions", (run) => listSessions(run, tenant, query)),
+
+    create: (tenant, { key, agentId, sessionId, createdVia, ...patch }) =>
+      inTenant(pool, tenant, "create a session", async (query) => {
+        const found = await query<{ pool: string }>(POOL, [tenant]);
+        const values = [tenant, key, agentId, sessionId, createdVia, found.rows[0]?.pool ?? "shared"];
+        const { rows } = await query<{ created: boolean }>(CREATE, values);
+        const created = rows[0]?.created ?? false;
+        if (created && Object.keys(patch).length > 0) await query(PATCH, [tenant, key, patchJson(patch)]);
+        return { session: (await getSession(query, tenant, key)) as SessionRecord, created };
+      }),
+
+    patch: (tenant, key, patch) =>
+      inTenant(pool, tenant, "change a session", async (query) => {
+        const { rowCount } = await query(PATCH, [tenant, key, patchJson(patch)]);
+        return rowCount === 1 ? getSession(query, tenant, key) : null;
+      }),
+
+    reset: (tenant, key, reason) =>
+      inTenant(pool, tenant, "reset a session", async (query) => {
+        const body = {
+          role: "system",
+          content: "",
+          timestamp: Date.now(),
+          __openclaw: { kind: "reset", reason },
+        };
+        const { rows } = await query<{ reset: boolean }>(RESET, [
+          tenant,
+          key,
+          `reset:${random.uuid()}`,
+          JSON.stringify(body),
+        ]);
+        return rows[0]?.reset ? getSession(query, tenant, key) : null;
+      }),
+
+    delete: (tenant, key) =>
+      inTenant(pool, tenant, "delete a session", async (query) => {
+        const { rows } = await query<{ deleted: boolean }>(DELETE, [tenant, key]);
+        return { deleted: rows[0]?.deleted ?? false };
+      }),
+
+    append: (tenant, key, message) =>
+      inTenant(pool, tenant, "append a message", async (query) => {
+        const { body, sha, bytes } = bodyColumns(message.body);
+        const { preview, title } =
+          "inline" in message.body ? excerptsOf(message.body.inline) : { preview: null, title: null };
+        const values = [
+          tenant,
+          key,
+          message.messageId,
+          message.idempotencyKey ?? null,
+          body,
+          sha,
+          bytes,
+          preview,
+          title,
+        ];
+        const { rows } = await query<{ seq: number | null }>(APPEND, values);
+        const seq = rows[0]?.seq ?? null;
+        if (seq === null) return null;
+        const stored = await query<MessageRow>(MESSAGE, [tenant, key, seq]);
+        // The body is the caller's: that of a row which was there already may have been sealed meanwhile.
+        return stored.rows[0] ? { ...transcriptRow(stored.rows[0]), body: message.body } : null;
+      }),
+
+    history: (tenant, key, { limit, beforeSeq, includeReset }) =>
+      inTenant(pool, tenant, "read history", async (query) => {
+        const heads = await readHeads(query, tenant, key);
+        if (!heads) return { rows: [], segments: [], total: 0 };
+        const from = includeReset ? heads.base_seq : heads.reset_seq;
+        const last = Math.min(heads.head_seq, (beforeSeq ?? Number.MAX_SAFE_INTEGER) - 1);
+        const first = Math.max(from + 1, last - limit + 1);
+        return { ...(await readRange(query, tenant, key, heads, first, last)), total: heads.head_seq - from };
+      }),
+
+    context: (tenant, key, afterSeq) =>
+      inTenant(pool, tenant, "read the context", async (query) => {
+        const heads = await readHeads(query, tenant, key);
+        if (!heads) return { rows: [], segments: [] };
+        return readRange(query, tenant, key, heads, Math.max(heads.reset_seq, afterSeq) + 1, heads.head_seq);
+      }),
+
+    async sealCandidates(tailRows, limit) {
+      const values = [tailRows, limit, SEGMENT_MAX_ROWS, tailRows < SEAL_THRESHOLD_ROWS];
+      const found = await translated(
+        "list sessions to seal",
+        async () =>
+          (
+            await pool.query<{
+              tenant_id: string;
+              session_key: string;
+              last_seq: number;
+              sealed_seq: number;
+            }>(SEAL_CANDIDATES, values)
+          ).rows,
+      );
+      const candidates: SealCandidate[] = [];
+      for (const row of found) {
+        const tenant = row.tenant_id as TenantId;
+        const sessionKey = row.session_key as SessionKey;
+        const rows = await inTenant(pool, tenant, "read rows to seal", (query) =>
+          readRows(query, tenant, sessionKey, row.sealed_seq + 1, row.last_seq),
+        );
+        if (rows.length > 0) candidates.push({ tenant, sessionKey, rows });
+      }
+      return candidates;
+    },
+
+    seal: (tenant, key, { firstSeq, lastSeq, object }) =>
+      inTenant(pool, tenant, "seal a segment", async (query) => {
+        await query(SEAL, [tenant, key, firstSeq, lastSeq, object.sha256, object.bytes, SEAL_THRESHOLD_ROWS]);
+      }),
+
+    async close() {}, // the pool belongs to whoever opened it
+  };
+}
+
+async function getSession(
+  query: TenantQuery,
+  tenant: TenantId,
+  key: SessionKey,
+): Promise<SessionRecord | null> {
+  const { rows } = await query<SessionRow>(GET, [tenant, key]);
+  return rows[0] ? sessionRecord(rows[0]) : null;
+}
+
+async function listSessions(
+  query: TenantQuery,
+  tenant: TenantId,
+  { agentId, activeWithinMs, search, archived, before, limit, offset }: SessionQuery,
+): Promise<{ sessions: SessionRecord[]; total: number }> {
+  const filter = [tenant, agentId ?? null, activeWithinMs ?? null, search ?? null, archived ?? null];
+  const { rows } = await query<SessionRow>(LIST, [...filter, before ?? null, limit, offset ?? 0]);
+  const counted = await query<{ total: number }>(COUNT, filter);
+  return { sessions: rows.map(sessionRecord), total: counted.rows[0]?.total ?? 0 };
+}
+
+const patchJson = (patch: SessionPatch): string => JSON.stringify(patch);
+
+async function readHeads(query: TenantQuery, tenant: TenantId, key: SessionKey): Promise<Heads | null> {
+  const { rows } = await query<Heads>(HEADS, [tenant, key]);
+  return rows[0] ?? null;
+}
+
+async function readRows(
+  query: TenantQuery,
+  tenant: TenantId,
+  key: SessionKey,
+  first: number,
+  last: number,
+): Promise<TranscriptRow[]> {
+  const { rows } = await query<MessageRow>(ROWS, [tenant, key, first, last]);
+  return rows.map(transcriptRow);
+}
+
+/** Rows of the hot tail within first..last, and the segments that hold the older part of that range. */
+async function readRange(
+  query: TenantQuery,
+  tenant: TenantId,
+  key: SessionKey,
+  heads: Heads,
+  first: number,
+  last: number,
+): Promise<{ rows: TranscriptRow[]; segments: Segment[] }> {
+  const rows = await readRows(query, tenant, key, Math.max(first, heads.sealed_seq + 1), last);
+  if (first > heads.sealed_seq || first > last) return { rows, segments: [] };
+  const { rows: found } = await query<SegmentRow>(SEGMENTS, [tenant, key, first, last]);
+  return { rows, segments: found.map(segmentOf) };
+}

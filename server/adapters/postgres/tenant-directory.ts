@@ -1,0 +1,75 @@
+import { createHash } from "node:crypto";
+import type pg from "pg";
+import type { TenantId } from "../../core/ids.ts";
+import type { TenantDirectory, TenantRecord } from "../../ports/directory.ts";
+import { translated } from "./errors.ts";
+
+const AUTHENTICATE = "/* directory.authenticate */ SELECT * FROM authenticate($1)";
+const TENANTS = "/* directory.tenants */ SELECT * FROM list_tenants()";
+const ADD_TENANT = "/* directory.add_tenant */ SELECT add_tenant($1, $2)";
+const REPLACE_TOKEN = "/* directory.replace_token */ SELECT replace_token($1, $2, $3, $4)";
+const ADD_TOKEN = "/* directory.add_token */ SELECT add_token($1, $2, $3, $4)";
+
+/** Characters of the hash that may appear in logs. */
+const LABEL_LENGTH = 8;
+
+interface TenantRow {
+  readonly tenant_id: string;
+  readonly pool: string;
+  readonly disabled: boolean;
+  readonly created_at: number;
+}
+
+/**
+ * TenantDirectory on PostgreSQL. `addTenant`, `addToken` and `replaceToken` need a pool that is an operator (`role: null` with the
+ * URL that migrated the database); the application's role may only authenticate and list.
+ */
+export function postgresTenantDirectory({ pool }: { readonly pool: pg.Pool }): TenantDirectory {
+  const rows = <Row extends pg.QueryResultRow>(
+    doing: string,
+    text: string,
+    values: unknown[],
+  ): Promise<Row[]> => translated(doing, async () => (await pool.query<Row>(text, values)).rows);
+  const tenants = async (): Promise<TenantRecord[]> =>
+    (await rows<TenantRow>("list tenants", TENANTS, [])).map(tenantRecord);
+
+  return {
+    async authenticate(token) {
+      const hash = hashOf(token);
+      const [found] = await rows<{ tenant_id: string; scopes: string[]; pool: string }>(
+        "authenticate",
+        AUTHENTICATE,
+        [hash],
+      );
+      if (!found) return null;
+      const tokenLabel = hash.toString("hex").slice(0, LABEL_LENGTH);
+      return { tenant: found.tenant_id as TenantId, scopes: found.scopes, pool: found.pool, tokenLabel };
+    },
+
+    tenants,
+
+    async addTenant(id, tenantPool) {
+      await rows("add a tenant", ADD_TENANT, [id, tenantPool]);
+      return (await tenants()).find((tenant) => tenant.id === id) as TenantRecord;
+    },
+
+    async addToken(tenant, token, scopes, label) {
+      await rows("add a token", ADD_TOKEN, [tenant, hashOf(token), scopes, label]);
+    },
+
+    async replaceToken(tenant, token, scopes, label) {
+      await rows("replace a token", REPLACE_TOKEN, [tenant, hashOf(token), scopes, label]);
+    },
+
+    async close() {}, // the pool belongs to whoever opened it
+  };
+}
+
+const hashOf = (token: string): Buffer => createHash("sha256").update(token).digest();
+
+const tenantRecord = (row: TenantRow): TenantRecord => ({
+  id: row.tenant_id as TenantId,
+  pool: row.pool,
+  disabled: row.disabled,
+  createdAt: row.created_at,
+});

@@ -1,0 +1,37 @@
+import type pg from "pg";
+import type { TenantId } from "../../core/ids.ts";
+import { translated } from "./errors.ts";
+
+/** Queries inside a transaction that row-level security confines to one tenant. */
+export type TenantQuery = <Row extends pg.QueryResultRow>(
+  text: string,
+  values?: unknown[],
+) => Promise<pg.QueryResult<Row>>;
+
+/**
+ * Runs `work` in a transaction of one tenant. The setting is local to it, so a pooled connection carries nothing over.
+ * The three round trips are sent without waiting for one another where `work` asks for a single query.
+ */
+export function inTenant<T>(
+  pool: pg.Pool,
+  tenant: TenantId,
+  doing: string,
+  work: (query: TenantQuery) => Promise<T>,
+): Promise<T> {
+  return translated(doing, async () => {
+    const client = await pool.connect();
+    let broken: Error | undefined;
+    try {
+      // One simple-protocol message: begins and scopes in one round trip.
+      await client.query(`BEGIN; SET LOCAL openclaw_ha.tenant = ${client.escapeLiteral(tenant)}`);
+      const result = await work((text, values) => client.query(text, values));
+      await client.query("COMMIT");
+      return result;
+    } catch (error) {
+      await client.query("ROLLBACK").catch((rollback: Error) => (broken = rollback));
+      throw error;
+    } finally {
+      client.release(broken);
+    }
+  });
+}
