@@ -1,0 +1,62 @@
+import type { Clock } from "../ports/clock.ts";
+import type { EventBus } from "../ports/event-bus.ts";
+import type { Logger } from "../ports/logger.ts";
+import type { ObjectStore } from "../ports/object-store.ts";
+import type { Random } from "../ports/random.ts";
+import type { RunLedger } from "../ports/run-ledger.ts";
+import type { RunQueue } from "../ports/run-queue.ts";
+import type { SessionStore } from "../ports/session-store.ts";
+import { archive } from "./archiver.ts";
+import { loop } from "./loop.ts";
+import { requeuePass } from "./requeue.ts";
+import { sweeper } from "./sweep.ts";
+
+/** Most of the time between a worker's death and its sessions' going on elsewhere is this pause. */
+const SWEEP_MS = 300;
+/** The queue's epoch is looked at this often; whole passes are rarer (requeue.ts). */
+const REQUEUE_MS = 400;
+const ORPHANS_MS = 5_000;
+const ARCHIVE_MS = 5_000;
+
+export interface ControlDeps {
+  readonly ledger: RunLedger;
+  readonly sessions: SessionStore;
+  readonly queue: RunQueue;
+  readonly bus: EventBus;
+  readonly objects: ObjectStore;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+  /** Pools that exist by configuration; those of live workers are found. */
+  readonly pools: readonly string[];
+  /** Rows of a session that stay in Postgres; default 200. */
+  readonly tailRows?: number;
+}
+
+export interface ControlHandle {
+  /** Resolves when the passes under way have ended. */
+  close(): Promise<void>;
+}
+
+/**
+ * Starts the repairs. Any number of control processes may run: all they do is safe to repeat, and none holds anything
+ * that another would miss. Each loop goes on alone while another one's store is away.
+ */
+export async function startControl(deps: ControlDeps): Promise<ControlHandle> {
+  const stop = new AbortController();
+  const repairs = sweeper(deps);
+  const every = (name: string, intervalMs: number, pass: () => Promise<unknown>): Promise<void> =>
+    loop({ ...deps, name, intervalMs, pass }, stop.signal);
+  const loops = [
+    every("sweep", SWEEP_MS, () => repairs.sweep()),
+    every("requeue", REQUEUE_MS, requeuePass({ ...deps, sweeper: repairs })),
+    every("orphans", ORPHANS_MS, () => repairs.reclaimOrphans()),
+    every("archive", ARCHIVE_MS, () => archive(deps)),
+  ];
+  return {
+    async close() {
+      stop.abort();
+      await Promise.all(loops);
+    },
+  };
+}

@@ -1,0 +1,71 @@
+import { runAcceptor } from "./accept-run.ts";
+import { authenticator } from "./authenticate.ts";
+import { gatewayBodies } from "./bodies.ts";
+import type { Connection } from "./connection.ts";
+import type { GatewayContext, GatewayDeps } from "./context.ts";
+import { Hub } from "./hub.ts";
+import { agentMethods } from "./methods/agent.ts";
+import { chatMethods } from "./methods/chat.ts";
+import { methodRegistry } from "./methods/registry.ts";
+import { sessionReadMethods } from "./methods/sessions-read.ts";
+import { sessionWriteMethods } from "./methods/sessions-write.ts";
+import { systemMethods } from "./methods/system.ts";
+import { gatewayMetrics } from "./metrics.ts";
+import { presence } from "./presence.ts";
+import { DEFAULT_LIMITS } from "./protocol/limits.ts";
+import { sessionsFeed } from "./sessions-feed.ts";
+
+/** Puts the parts of a gateway together, without ports to listen on and without timers. */
+export function assembleGateway(deps: GatewayDeps): {
+  readonly gateway: GatewayContext;
+  /** From now on no new work is taken; there is no way back. */
+  readonly beginDraining: () => void;
+} {
+  const { bus, clock, logger, settings, sessions, catalog, random } = deps;
+  const limits = { ...DEFAULT_LIMITS, ...settings.limits };
+  const connections = new Set<Connection>();
+  const state = { draining: false };
+  const bodies = gatewayBodies(deps);
+  const draining = (): boolean => state.draining;
+  const metrics = gatewayMetrics(settings.instance, {
+    connections: () => connections.size,
+    runViews: () => hub.runCount,
+    draining,
+  });
+  const hub = new Hub({
+    bus,
+    bodies,
+    clock,
+    random,
+    logger,
+    metrics,
+    feed: (tenant) => (audience) => sessionsFeed({ tenant, audience, sessions, catalog, clock }),
+  });
+  const gateway: GatewayContext = {
+    ...deps,
+    limits,
+    bodies,
+    hub,
+    metrics,
+    connections,
+    draining,
+    startedAt: clock.monotonic(),
+    bootId: random.uuid(),
+    authenticator: authenticator(deps.directory, clock),
+    acceptor: runAcceptor({ ...deps, bodies, limits }),
+    presence: presence({
+      instance: settings.instance,
+      version: settings.version,
+      clock,
+      hub: () => hub,
+    }),
+    methods: methodRegistry([
+      systemMethods,
+      chatMethods,
+      agentMethods,
+      sessionReadMethods,
+      sessionWriteMethods,
+    ]),
+  };
+  return { gateway, beginDraining: () => void (state.draining = true) };
+}

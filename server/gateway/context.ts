@@ -1,0 +1,71 @@
+import type { AgentCatalog } from "../core/catalog.ts";
+import type { Clock } from "../ports/clock.ts";
+import type { TenantDirectory } from "../ports/directory.ts";
+import type { EventBus } from "../ports/event-bus.ts";
+import type { Logger } from "../ports/logger.ts";
+import type { ObjectStore } from "../ports/object-store.ts";
+import type { Random } from "../ports/random.ts";
+import type { RunLedger } from "../ports/run-ledger.ts";
+import type { RunQueue } from "../ports/run-queue.ts";
+import type { SessionStore } from "../ports/session-store.ts";
+import type { RunAcceptor } from "./accept-run.ts";
+import type { Authenticator } from "./authenticate.ts";
+import type { Bodies } from "./bodies.ts";
+import type { Connection } from "./connection.ts";
+import type { Hub } from "./hub.ts";
+import type { MethodRegistry } from "./methods/registry.ts";
+import type { GatewayMetrics } from "./metrics.ts";
+import type { Presence } from "./presence.ts";
+import type { GatewayLimits } from "./protocol/limits.ts";
+
+/** What a gateway is started with beside its ports. */
+export interface GatewaySettings {
+  /** Name of the process over its lives, `gateway-1`; shown in metrics and presence. */
+  readonly instance: string;
+  /** Version of openclaw-ha, as `hello-ok.server.version`. */
+  readonly version: string;
+  readonly host: string;
+  /** Own port; 0 takes a free one. */
+  readonly port: number;
+  /** Port shared with the other gateways of the machine (SO_REUSEPORT). */
+  readonly sharedPort?: number;
+  /** Origins that browsers may come from beside the gateway's own. */
+  readonly allowedOrigins?: readonly string[];
+  readonly limits?: Partial<GatewayLimits>;
+  /** Time over which the connections are sent away when the gateway drains, in milliseconds; default 1000. */
+  readonly drainSpreadMs?: number;
+}
+
+/** Everything a gateway needs. */
+export interface GatewayDeps {
+  readonly ledger: RunLedger;
+  readonly sessions: SessionStore;
+  readonly directory: TenantDirectory;
+  readonly queue: RunQueue;
+  readonly bus: EventBus;
+  readonly objects: ObjectStore;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+  readonly catalog: AgentCatalog;
+  readonly settings: GatewaySettings;
+}
+
+/** What the parts of a running gateway share. */
+export interface GatewayContext extends GatewayDeps {
+  readonly limits: GatewayLimits;
+  readonly authenticator: Authenticator;
+  readonly bodies: Bodies;
+  readonly hub: Hub;
+  readonly acceptor: RunAcceptor;
+  readonly metrics: GatewayMetrics;
+  readonly presence: Presence;
+  readonly methods: MethodRegistry;
+  readonly connections: Set<Connection>;
+  /** Of this process life, as `hello-ok.server.bootId`. */
+  readonly bootId: string;
+  /** Monotonic time of the start. */
+  readonly startedAt: number;
+  /** True once no new work is taken. */
+  readonly draining: () => boolean;
+}

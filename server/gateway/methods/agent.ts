@@ -1,0 +1,147 @@
+import { z } from "zod";
+import { HAError } from "../../core/errors.ts";
+import { runId as asRunId } from "../../core/ids.ts";
+import type { RunOptions } from "../../core/run.ts";
+import { isEnded } from "../../core/run-state.ts";
+import { resolveSession } from "../accept-run.ts";
+import { attachmentsParam, readAttachments } from "../attachments.ts";
+import { followRun } from "../follow-run.ts";
+import { agentAnswer, waitAnswer, wireRunStatus } from "../projection/run-result.ts";
+import { count, sessionKeyText, text } from "../protocol/params.ts";
+import { endOfRecord, type RunEnd } from "../run-view.ts";
+import { checkWaits, waitForEnd } from "../wait-for-end.ts";
+import { resolveAgent } from "./params.ts";
+import { type Call, Failed, method, type Method } from "./registry.ts";
+
+/** How long `agent.wait` waits where the client says nothing, and at most. */
+const WAIT_MS = 30_000;
+const WAIT_MAX_MS = 7 * 24 * 3_600_000;
+
+const agentParams = z.object({
+  message: text,
+  idempotencyKey: z.string().min(1).max(256),
+  sessionKey: z.string().max(512).optional(),
+  agentId: z.string().optional(),
+  model: z.string().optional(),
+  provider: z.string().optional(),
+  thinking: z.string().optional(),
+  /** Seconds. */
+  timeout: count.optional(),
+  attachments: attachmentsParam.optional(),
+});
+
+/** Runs by their id: the request with two responses, waiting, and going on where another gateway left off. */
+export const agentMethods: readonly Method[] = [
+  method({
+    name: "agent",
+    scope: "operator.write",
+    accepts: true,
+    params: agentParams,
+    handle: runAgent,
+  }),
+  method({
+    name: "agent.wait",
+    scope: "operator.write",
+    params: z.object({ runId: text, timeoutMs: count.optional() }),
+    async handle(call, params) {
+      checkWaits(call);
+      const runId = asRunId(params.runId);
+      const timeoutMs = Math.min(params.timeoutMs ?? WAIT_MS, WAIT_MAX_MS);
+      const end = await waitForEnd(call, runId, { timeoutMs, lookUp: true });
+      return end === null ? { runId, status: "timeout" } : waitAnswer(runId, end);
+    },
+  }),
+  /**
+   * Ours, not OpenClaw's: what a client that lost its gateway asks the next one, instead of starting over. The
+   * response tells how the run stands; `chat` events follow it: first one delta with all that is missing after
+   * `afterRunSeq` (the `runSeq` of the last chat payload it saw; 0 for all), then the live ones, then the terminal
+   * one. What the connection has heard live is not told again. With the cap `session-scoped-events` it subscribes
+   * the run's session as well.
+   */
+  method({
+    name: "openclaw-ha.runs.follow",
+    scope: "operator.read",
+    params: z.object({ runId: text, sessionKey: sessionKeyText.optional(), afterRunSeq: count.optional() }),
+    async handle(call, params) {
+      const { gateway, tenant, connection, hub } = call;
+      const runId = asRunId(params.runId);
+      const run = await gateway.ledger.get(tenant, runId);
+      if (run === null) throw new HAError("NOT_FOUND", `unknown run: ${JSON.stringify(runId)}`);
+      if (
+        params.sessionKey !== undefined &&
+        run.sessionKey !== resolveSession(gateway.catalog, params.sessionKey)
+      ) {
+        throw new HAError("REQUEST_INVALID", "runId does not match sessionKey");
+      }
+      if (connection.sessionScoped) {
+        connection.subscriptions.add(run.sessionKey);
+        hub.subscribed(connection, run.sessionKey);
+      }
+      call.respond({
+        runId,
+        sessionKey: run.sessionKey,
+        agentId: run.agentId,
+        status: wireRunStatus(run),
+        runStatus: run.status,
+        attempt: run.attempt,
+      });
+      await followRun(
+        { hub, bus: gateway.bus, clock: gateway.clock },
+        connection,
+        run,
+        params.afterRunSeq ?? 0,
+      );
+      return undefined;
+    },
+  }),
+];
+
+/**
+ * Answers twice on one id: accepted, then the result. A duplicate gets both as well, also while the run is under way
+ * on another gateway: its first response is `accepted` too, because the published client (gateway-client, expectFinal)
+ * takes every other status for the final one. A duplicate of a run that is over gets the stored result alone.
+ */
+async function runAgent(call: Call, params: z.infer<typeof agentParams>): Promise<unknown> {
+  const { gateway, tenant, connection, hub } = call;
+  const { catalog } = gateway;
+  checkWaits(call);
+  const agent = resolveAgent(catalog, params);
+  const sessionKey = resolveSession(
+    catalog,
+    params.sessionKey ?? `agent:${agent.id}:${catalog.mainKey}`,
+    params.agentId,
+  );
+  const { run, made } = await gateway.acceptor.accept({
+    tenant,
+    sessionKey,
+    idempotencyKey: params.idempotencyKey,
+    message: params.message,
+    attachments: readAttachments(params.attachments),
+    options: optionsOf(params, connection.id),
+  });
+  const { runId, agentId, status } = run;
+  if (isEnded(status)) return finalAnswer(run, endOfRecord({ ...run, status }));
+  hub.track(run, connection, made);
+  if (made) hub.feed.changed(sessionKey, { reason: "send" });
+  call.respond({ runId, sessionKey, agentId, status: "accepted", acceptedAt: run.acceptedAt });
+  const end = await waitForEnd(call, runId, { timeoutMs: null, lookUp: false });
+  return end === null ? undefined : finalAnswer(run, end);
+}
+
+function optionsOf(params: z.infer<typeof agentParams>, connId: string): RunOptions {
+  const { model, provider, thinking, timeout } = params;
+  return {
+    ...(model === undefined
+      ? {}
+      : { model: provider === undefined || model.includes("/") ? model : `${provider}/${model}` }),
+    ...(thinking === undefined ? {} : { thinking }),
+    ...(timeout === undefined || timeout === 0 ? {} : { timeoutMs: timeout * 1_000 }),
+    requesterConnId: connId,
+  };
+}
+
+function finalAnswer(run: { readonly runId: string; readonly sessionKey: string }, end: RunEnd): unknown {
+  const { payload, failed } = agentAnswer(run, end);
+  if (!failed) return payload;
+  return new Failed(payload, { code: "UNAVAILABLE", message: String(payload.summary) });
+}

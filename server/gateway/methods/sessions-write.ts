@@ -1,0 +1,190 @@
+import { z } from "zod";
+import { findModel } from "../../core/catalog.ts";
+import { HAError } from "../../core/errors.ts";
+import { runId as asRunId, type SessionKey } from "../../core/ids.ts";
+import type { SessionPatch, SessionRecord } from "../../core/session.ts";
+import { agentOfSessionKey } from "../../core/session-key.ts";
+import { abortRuns } from "../abort-runs.ts";
+import { resolveSession, unknownModel } from "../accept-run.ts";
+import { isMainSession, sessionEntry, sessionResolved } from "../projection/session-row.ts";
+import { sessionKeyText, text } from "../protocol/params.ts";
+import { send, sendParams } from "./chat.ts";
+import { tellSession } from "./notices.ts";
+import { resolveAgent } from "./params.ts";
+import { type Call, method, type Method } from "./registry.ts";
+import { keyParam } from "./sessions-read.ts";
+
+const clearable = z.union([text.max(512), z.null()]).optional();
+
+const patchFields = {
+  label: clearable,
+  model: clearable,
+  thinkingLevel: clearable,
+  verboseLevel: clearable,
+  queueMode: z.union([z.enum(["steer", "followup", "collect", "interrupt"]), z.null()]).optional(),
+  archived: z.boolean().optional(),
+  pinned: z.boolean().optional(),
+};
+type PatchFields = z.infer<z.ZodObject<typeof patchFields>>;
+
+/** Creates, changes, empties and deletes sessions, and sends to them by key. */
+export const sessionWriteMethods: readonly Method[] = [
+  method({
+    name: "sessions.create",
+    scope: "operator.write",
+    accepts: true,
+    params: sendParams.partial().extend({
+      ...patchFields,
+      key: sessionKeyText.optional(),
+      task: z.string().optional(),
+      idempotencyKey: z.string().min(1).max(256).optional(),
+    }),
+    async handle(call, params) {
+      const { catalog, random } = call.gateway;
+      const key =
+        params.key === undefined
+          ? resolveSession(catalog, `agent:${resolveAgent(catalog, params).id}:dashboard:${random.uuid()}`)
+          : resolveSession(catalog, params.key, params.agentId);
+      const patch = checkedPatch(call, params);
+      const { session, created } = await create(call, key, patch);
+      if (created) tellSession(call, key, "create");
+      const answer = {
+        ok: true,
+        key,
+        sessionId: session.sessionId,
+        entry: sessionEntry(session),
+        resolved: sessionResolved(catalog, session),
+      };
+      const message = params.message ?? params.task ?? "";
+      if (message === "" && params.attachments === undefined) return { ...answer, runStarted: false };
+      const { thinking, attachments, timeoutMs } = params;
+      const sent = await send(call, key, params.idempotencyKey ?? random.uuid(), {
+        message,
+        thinking,
+        attachments,
+        timeoutMs,
+      });
+      return { ...answer, runStarted: true, ...sent };
+    },
+  }),
+  method({
+    name: "sessions.patch",
+    scope: "operator.admin",
+    params: keyParam.extend(patchFields),
+    async handle(call, params) {
+      const { gateway, tenant } = call;
+      const key = resolveSession(gateway.catalog, params.key, params.agentId);
+      const patch = checkedPatch(call, params);
+      // A session that was never talked to can be given a model or a name: it is created with them.
+      const session =
+        (await gateway.sessions.patch(tenant, key, patch)) ?? (await create(call, key, patch)).session;
+      tellSession(call, key, "patch");
+      return changed(call, session);
+    },
+  }),
+  method({
+    name: "sessions.reset",
+    scope: "operator.admin",
+    params: keyParam.extend({ reason: z.string().max(64).optional() }),
+    async handle(call, params) {
+      const { gateway, tenant } = call;
+      const key = resolveSession(gateway.catalog, params.key, params.agentId);
+      // What is under way belongs to the old history.
+      await abortRuns(call, { sessionKey: key });
+      const session =
+        (await gateway.sessions.reset(tenant, key, params.reason ?? "reset")) ??
+        (await create(call, key, {})).session;
+      tellSession(call, key, "reset");
+      return changed(call, session);
+    },
+  }),
+  method({
+    name: "sessions.delete",
+    scope: "operator.admin",
+    params: keyParam,
+    async handle(call, params) {
+      const { gateway, tenant } = call;
+      const key = resolveSession(gateway.catalog, params.key, params.agentId);
+      if (isMainSession(gateway.catalog, key)) {
+        throw new HAError("REQUEST_INVALID", `Cannot delete the main session (${key}).`);
+      }
+      await abortRuns(call, { sessionKey: key });
+      const { deleted } = await gateway.sessions.delete(tenant, key);
+      if (deleted) tellSession(call, key, "delete");
+      return { ok: true, key, deleted, archived: [] };
+    },
+  }),
+  method({
+    name: "sessions.send",
+    scope: "operator.write",
+    accepts: true,
+    params: sendParams.extend({
+      key: sessionKeyText,
+      idempotencyKey: z.string().min(1).max(256).optional(),
+    }),
+    handle: (call, params) =>
+      send(
+        call,
+        resolveSession(call.gateway.catalog, params.key, params.agentId),
+        params.idempotencyKey ?? call.gateway.random.uuid(),
+        params,
+      ),
+  }),
+  method({
+    name: "sessions.abort",
+    scope: "operator.write",
+    params: z.object({
+      key: sessionKeyText.optional(),
+      agentId: z.string().optional(),
+      runId: text.optional(),
+    }),
+    async handle(call, params) {
+      const aborted = await abortRuns(call, abortTarget(call, params));
+      const [abortedRunId] = aborted;
+      if (abortedRunId === undefined) return { ok: true, abortedRunId: null, status: "no-active-run" };
+      return { ok: true, abortedRunId, runIds: aborted, status: "aborted" };
+    },
+  }),
+];
+
+function abortTarget(call: Call, params: { key?: string; agentId?: string; runId?: string }) {
+  if (params.runId !== undefined) return { runId: asRunId(params.runId) };
+  if (params.key !== undefined) {
+    return { sessionKey: resolveSession(call.gateway.catalog, params.key, params.agentId) };
+  }
+  throw new HAError("REQUEST_INVALID", "key or runId required");
+}
+
+const create = (
+  { gateway, tenant }: Call,
+  key: SessionKey,
+  patch: SessionPatch,
+): Promise<{ session: SessionRecord; created: boolean }> =>
+  gateway.sessions.create(tenant, {
+    key,
+    agentId: agentOfSessionKey(key),
+    sessionId: gateway.random.uuid(),
+    createdVia: "operator",
+    ...patch,
+  });
+
+/** @throws HAError REQUEST_INVALID for a model that the catalog does not have */
+function checkedPatch({ gateway }: Call, params: PatchFields): SessionPatch {
+  const { label, model, thinkingLevel, verboseLevel, queueMode, archived, pinned } = params;
+  let modelName = model;
+  if (model !== undefined && model !== null) {
+    const known = findModel(gateway.catalog, model);
+    if (!known) throw unknownModel(model);
+    modelName = `${known.provider}/${known.id}`;
+  }
+  const patch = { label, model: modelName, thinkingLevel, verboseLevel, queueMode, archived, pinned };
+  return Object.fromEntries(Object.entries(patch).filter(([, value]) => value !== undefined));
+}
+
+const changed = ({ gateway }: Call, session: SessionRecord): unknown => ({
+  ok: true,
+  path: "",
+  key: session.key,
+  entry: sessionEntry(session),
+  resolved: sessionResolved(gateway.catalog, session),
+});

@@ -1,0 +1,44 @@
+import type { TenantId } from "../../core/ids.ts";
+import type { Connection } from "../connection.ts";
+import type { GatewayContext } from "../context.ts";
+import { PROTOCOL_VERSION } from "../protocol/frames.ts";
+import { health, sessionDefaults } from "./health.ts";
+
+/** Every event that this gateway sends, and no other: clients call what is advertised. */
+export const EVENTS = [
+  "connect.challenge",
+  "agent",
+  "chat",
+  "session.message",
+  "sessions.changed",
+  "presence",
+  "tick",
+  "health",
+  "shutdown",
+] as const;
+
+/** The answer to a good `connect` (protocol.md 2). */
+export function helloOk(gateway: GatewayContext, connection: Connection, tenant: TenantId): unknown {
+  const { limits, settings, presence, catalog, clock } = gateway;
+  return {
+    type: "hello-ok",
+    protocol: PROTOCOL_VERSION,
+    server: { version: settings.version, connId: connection.id, bootId: gateway.bootId },
+    features: { methods: [...gateway.methods.keys()], events: EVENTS },
+    snapshot: {
+      presence: connection.reads ? presence.list(tenant) : [],
+      health: health(gateway),
+      stateVersion: { presence: presence.version(), health: 1 },
+      uptimeMs: Math.round(clock.monotonic() - gateway.startedAt),
+      sessionDefaults: sessionDefaults(catalog),
+      authMode: "token",
+    },
+    auth: { method: "token", role: "operator", scopes: connection.scopes },
+    policy: {
+      maxPayload: limits.frameBytes,
+      maxBufferedBytes: limits.closeAboveBytes,
+      tickIntervalMs: limits.tickIntervalMs,
+      attachments: { maxBytes: limits.messageBytes, maxImageBytes: limits.messageBytes },
+    },
+  };
+}

@@ -1,0 +1,51 @@
+import type { TranscriptMessage, TranscriptRow } from "../../core/transcript.ts";
+
+/**
+ * A transcript row as history and `session.message` carry it: the message, and under `__openclaw` where it stands.
+ * Durable assistant rows need `runId` (the Control UI shows the reply twice without it), user rows the
+ * `idempotencyKey` `<runId>:user`.
+ */
+export function wireMessage(
+  row: TranscriptRow,
+  message: TranscriptMessage,
+): Readonly<Record<string, unknown>> {
+  const own = message["__openclaw"] as Readonly<Record<string, unknown>> | undefined;
+  const isReset = message.role === "system" && own?.kind === "reset";
+  return {
+    ...message,
+    ...(isReset && message.content === "" ? { content: [{ type: "text", text: "Reset" }] } : {}),
+    ...(row.idempotencyKey === null ? {} : { idempotencyKey: row.idempotencyKey }),
+    __openclaw: {
+      ...own,
+      id: row.messageId,
+      seq: row.seq,
+      ...(row.parentId === null ? {} : { parentId: row.parentId }),
+      ...(row.runId === null || message.role === "user" ? {} : { runId: row.runId }),
+      ...(row.idempotencyKey === null ? {} : { idempotencyKey: row.idempotencyKey }),
+      recordTimestampMs: row.createdAt,
+    },
+  };
+}
+
+/** A row whose bytes cannot be had now (object storage is away): its place is kept, its text is not invented. */
+export const unavailableMessage = (row: TranscriptRow): TranscriptMessage => ({
+  role: row.idempotencyKey?.endsWith(":user") ? "user" : "assistant",
+  content: [{ type: "text", text: "[this message cannot be read at the moment]" }],
+  timestamp: row.createdAt,
+  __openclaw: { unavailable: true },
+});
+
+/** Payload of the `session.message` event. */
+export const sessionMessage = (
+  sessionKey: string,
+  agentId: string,
+  row: TranscriptRow,
+  message: TranscriptMessage,
+): Readonly<Record<string, unknown>> => ({
+  sessionKey,
+  agentId,
+  ...(row.runId === null ? {} : { runId: row.runId }),
+  message: wireMessage(row, message),
+  messageId: row.messageId,
+  messageSeq: row.seq,
+});

@@ -1,0 +1,83 @@
+import type { ErrorShape } from "./errors.ts";
+
+/** OpenClaw gateway protocol version. */
+export const PROTOCOL_VERSION = 4;
+
+export interface RequestFrame {
+  readonly id: string;
+  readonly method: string;
+  readonly params: unknown;
+}
+
+/** What one text message of a client turned out to be. */
+export type Incoming =
+  | { readonly kind: "request"; readonly request: RequestFrame }
+  | { readonly kind: "not-json" }
+  /** JSON, but no request frame; `id` is the sender's where it can be read. */
+  | { readonly kind: "bad"; readonly id: string; readonly why: string };
+
+const REQUEST_FIELDS = new Set(["type", "id", "method", "params", "traceparent", "expectedProfileId"]);
+const REQUEST_ID_MAX_LENGTH = 1_024;
+
+/**
+ * Reads one text message. The envelope is closed, as in OpenClaw (an unknown top-level field is an error); params
+ * are the methods' business.
+ */
+export function parseFrame(text: string): Incoming {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    return { kind: "not-json" };
+  }
+  if (typeof value !== "object" || value === null || Array.isArray(value)) {
+    return { kind: "bad", id: "invalid", why: "at root: must be object" };
+  }
+  const frame = value as Record<string, unknown>;
+  const readable =
+    typeof frame.id === "string" && frame.id !== "" && frame.id.length <= REQUEST_ID_MAX_LENGTH;
+  const id = readable ? (frame.id as string) : "invalid";
+  const bad = (why: string): Incoming => ({ kind: "bad", id, why });
+  if (frame.type !== "req") return bad('at /type: must be "req"');
+  if (!readable) return bad(`at /id: must be a string of 1 to ${REQUEST_ID_MAX_LENGTH} characters`);
+  if (typeof frame.method !== "string" || frame.method === "") {
+    return bad("at /method: must be a non-empty string");
+  }
+  for (const field of Object.keys(frame)) {
+    if (!REQUEST_FIELDS.has(field)) {
+      return bad(`at root: unexpected property ${JSON.stringify(field.slice(0, 80))}`);
+    }
+  }
+  return { kind: "request", request: { id, method: frame.method, params: frame.params } };
+}
+
+export const encodeResult = (id: string, payload: unknown): string =>
+  `{"type":"res","id":${JSON.stringify(id)},"ok":true,"payload":${JSON.stringify(payload ?? {})}}`;
+
+/** Some failures carry a payload beside the error, as OpenClaw's `agent` does. */
+export const encodeFailure = (id: string, error: ErrorShape, payload?: unknown): string =>
+  JSON.stringify({ type: "res", id, ok: false, ...(payload === undefined ? {} : { payload }), error });
+
+/**
+ * An event frame without its outer `seq`: encoded once per gateway, finished per connection by `sealEvent`, because
+ * `seq` counts the events of one connection.
+ */
+export type OpenEvent = string & { readonly openEvent?: never };
+
+export const openEvent = (event: string, payload: unknown, extra?: Record<string, unknown>): OpenEvent => {
+  const tail = extra === undefined ? "" : `,${JSON.stringify(extra).slice(1, -1)}`;
+  return `{"type":"event","event":${JSON.stringify(event)},"payload":${JSON.stringify(payload)}${tail}`;
+};
+
+export const sealEvent = (open: OpenEvent, seq: number): string => `${open},"seq":${seq}}`;
+
+/** An event outside the count: `connect.challenge` carries no seq. */
+export const unnumberedEvent = (event: string, payload: unknown): string => `${openEvent(event, payload)}}`;
+
+/** WebSocket close reasons hold at most 123 bytes of UTF-8 (RFC 6455, 5.5.1). */
+export function closeReason(text: string): string {
+  if (Buffer.byteLength(text) <= 123) return text;
+  let cut = text.slice(0, 123);
+  while (Buffer.byteLength(cut) > 123) cut = cut.slice(0, -1);
+  return cut;
+}

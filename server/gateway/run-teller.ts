@@ -1,0 +1,144 @@
+import type { RunEvent } from "../core/run-event.ts";
+import type { TranscriptRow } from "../core/transcript.ts";
+import type { Audience, Listener } from "./audience.ts";
+import type { BodyReader } from "./bodies.ts";
+import type { FollowedRun } from "./followed-run.ts";
+import type { GatewayMetrics } from "./metrics.ts";
+import {
+  agentAssistant,
+  agentEnd,
+  agentItem,
+  agentModel,
+  agentRunStatus,
+  agentStart,
+  agentThinking,
+  agentTool,
+  agentUsage,
+  chatDelta,
+  chatEnd,
+  chatStatus,
+} from "./projection/run-frames.ts";
+import { sessionMessage, unavailableMessage } from "./projection/transcript-row.ts";
+import { type OpenEvent, openEvent } from "./protocol/frames.ts";
+import type { RunEnd } from "./run-view.ts";
+
+/** A text longer than this is told in steps of 1/128 of its length, so that cumulative frames cost O(n), not O(n²). */
+const TELL_STEP_SHIFT = 7;
+
+const lazily = <T>(make: () => T): (() => T) => {
+  let made: { readonly value: T } | null = null;
+  return () => (made ??= { value: make() }).value;
+};
+
+/**
+ * Turns what happened in a run into frames and tells them to those who may hear them. A payload is encoded once per
+ * gateway and only if there is a listener; the outer seq is spliced in per connection.
+ */
+export class RunTeller {
+  private readonly audience: Audience;
+  private readonly bodies: BodyReader;
+  private readonly metrics: GatewayMetrics;
+
+  constructor(audience: Audience, bodies: BodyReader, metrics: GatewayMetrics) {
+    this.audience = audience;
+    this.bodies = bodies;
+    this.metrics = metrics;
+  }
+
+  /** A worker has the run: shown by clients while there is no text yet. */
+  preparing(run: FollowedRun, ts: number): void {
+    const phase = "preparing_context";
+    this.tell(run, "chat", () => chatStatus(run.view, phase), true);
+    this.tell(run, "agent", () => agentRunStatus(run.view, ts, phase), true);
+  }
+
+  begin(run: FollowedRun, ts: number): void {
+    const { view } = run;
+    if (view.begun) return;
+    view.begun = true;
+    this.tell(run, "agent", () => agentStart(view, ts), false);
+    this.tell(run, "chat", () => chatStatus(view, "starting_model"), true);
+    if (view.model) this.tell(run, "agent", () => agentModel(view, ts), true);
+  }
+
+  /**
+   * Tells what was added to the text since the last time. Who lacks the beginning gets the whole text with
+   * `replace: true` instead. `all`: also a last bit too short to be worth a frame of its own.
+   */
+  text(run: FollowedRun, ts: number, all: boolean): void {
+    const { view } = run;
+    if (view.blind || !view.untold) return;
+    const fresh = view.text.length - view.told;
+    if (!all && !view.retold && fresh < view.text.length >> TELL_STEP_SHIFT) return;
+    this.begin(run, ts);
+    const replace = view.retold;
+    const added = view.text.slice(view.told);
+    const agent = lazily(() => openEvent("agent", agentAssistant(view, ts, added, replace)));
+    const chat = lazily(() => openEvent("chat", chatDelta(view, ts, added, replace)));
+    const wholeAgent = lazily(() => openEvent("agent", agentAssistant(view, ts, view.text, true)));
+    const wholeChat = lazily(() => openEvent("chat", chatDelta(view, ts, view.text, true)));
+    this.audience.forEachRunReader(view.sessionKey, (listener) => {
+      if (run.held?.has(listener)) return;
+      const whole = !replace && run.needsWhole(listener);
+      this.send(listener, whole ? wholeAgent() : agent(), true);
+      if (!this.send(listener, whole ? wholeChat() : chat(), true)) run.fellBehind(listener);
+      else if (whole || replace) run.gotWhole(listener);
+    });
+    view.told = view.text.length;
+    view.retold = false;
+    if (run.toldSince === Number.POSITIVE_INFINITY) run.toldSince = this.audience.serial;
+  }
+
+  thinking(run: FollowedRun, ts: number, delta: string): void {
+    this.tell(run, "agent", () => agentThinking(run.view, ts, delta), true);
+  }
+
+  usage(run: FollowedRun, event: RunEvent): void {
+    const { body } = event;
+    if (body.type === "usage")
+      this.tell(run, "agent", () => agentUsage(run.view, event.at, body.usage), true);
+  }
+
+  tool(run: FollowedRun, event: RunEvent): void {
+    const { body } = event;
+    if (body.type !== "tool") return;
+    this.tell(run, "agent", () => agentItem(run.view, event.at, body), body.phase === "update");
+    const { requester } = run;
+    if (requester === null || !requester.toolEvents || run.held?.has(requester)) return;
+    this.send(requester, openEvent("agent", agentTool(run.view, event.at, body)), body.phase === "update");
+  }
+
+  /** A committed transcript row. One that lies in object storage is told when its bytes are here. */
+  row(run: FollowedRun, row: TranscriptRow): void {
+    const { tenant, sessionKey, agentId } = run.view;
+    let anyone = false;
+    this.audience.forEachRowReader(sessionKey, () => (anyone = true));
+    if (!anyone) return;
+    const tell = (message: Parameters<typeof sessionMessage>[3]): void => {
+      const event = openEvent("session.message", sessionMessage(sessionKey, agentId, row, message));
+      this.audience.forEachRowReader(sessionKey, (listener) => this.send(listener, event, false));
+    };
+    if ("inline" in row.body) return tell(row.body.inline);
+    void this.bodies.load(tenant, row.body).then(tell, () => tell(unavailableMessage(row)));
+  }
+
+  /** The last events of a run. Nobody is skipped for being slow: these carry the truth. */
+  end(run: FollowedRun, end: RunEnd): void {
+    this.tell(run, "agent", () => agentEnd(run.view, end), false);
+    this.tell(run, "chat", () => chatEnd(run.view, end), false);
+  }
+
+  /** One event to one listener; false when it was not sent. */
+  send(listener: Listener, event: OpenEvent, droppable: boolean): boolean {
+    const delivery = listener.outbox.event(event, droppable);
+    this.metrics.event(delivery);
+    return delivery === "sent";
+  }
+
+  private tell(run: FollowedRun, name: string, payload: () => unknown, droppable: boolean): void {
+    const event = lazily(() => openEvent(name, payload()));
+    this.audience.forEachRunReader(run.view.sessionKey, (listener) => {
+      if (!run.held?.has(listener)) this.send(listener, event(), droppable);
+    });
+  }
+}

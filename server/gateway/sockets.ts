@@ -1,0 +1,168 @@
+import type { IncomingMessage } from "node:http";
+import type { Socket } from "node:net";
+import type { Duplex } from "node:stream";
+import { type RawData, type ServerOptions, type WebSocket, WebSocketServer } from "ws";
+import { Connection } from "./connection.ts";
+import type { GatewayContext } from "./context.ts";
+import type { Wire } from "./outbox.ts";
+
+/** How long a peer may take to end a closing handshake. */
+const CLOSING_MS = 5_000;
+/** Bytes of WebSocket framing and control frames that a client may send before `connect`, beside its one frame. */
+const FRAMING_ALLOWANCE = 4_096;
+
+interface Socketed {
+  readonly connection: Connection;
+  readonly socket: WebSocket;
+  /** Answered the last ping, or is younger than it. */
+  alive: boolean;
+}
+
+/** All WebSockets of a gateway, on whichever port they came. */
+export interface Sockets {
+  readonly upgrade: (request: IncomingMessage, socket: Duplex, head: Buffer) => void;
+  /** Cuts sockets that have not finished their handshake in time. */
+  readonly cutLateHandshakes: () => void;
+  /** Pings every socket; cuts those that answered none since the last call. */
+  readonly pingAll: () => void;
+  /** Cuts whatever is left. */
+  readonly terminateAll: () => void;
+}
+
+export function gatewaySockets(gateway: GatewayContext): Sockets {
+  const { limits, clock, metrics } = gateway;
+  const all = new Set<Socketed>();
+  const options: ServerOptions & { readonly closeTimeout: number } = {
+    noServer: true,
+    perMessageDeflate: false, // as the genuine gateway; a compressor per socket would cost 300 KB each
+    clientTracking: false,
+    maxPayload: limits.frameBytes,
+    closeTimeout: CLOSING_MS, // an option of ws 8.23 that its types do not know yet
+  };
+  const server = new WebSocketServer(options);
+  server.on("wsClientError", (_error, socket) => socket.destroy());
+
+  const accept = (websocket: WebSocket, tcp: Socket, request: IncomingMessage): void => {
+    const { origin, host } = request.headers;
+    const connection = new Connection(gateway, wireOf(websocket, tcp), { origin, host });
+    const entry: Socketed = { connection, socket: websocket, alive: true };
+    all.add(entry);
+    gateway.connections.add(connection);
+    metrics.connection("opened");
+    limitHandshake(connection, tcp, limits.preConnectBytes + FRAMING_ALLOWANCE);
+
+    websocket.on("message", (data: RawData, isBinary: boolean) => {
+      if (!isBinary) connection.receive(textOf(data));
+      else if (!connection.connected) connection.close(1008, "invalid request frame");
+      throttleReading(websocket, tcp, limits.dropAboveBytes);
+    });
+    websocket.on("pong", () => (entry.alive = true));
+    websocket.on("error", () => undefined); // ws closes by itself: bad frames, too large ones, lost peers
+    websocket.on("close", () => {
+      all.delete(entry);
+      metrics.connection("closed");
+      connection.ended();
+    });
+  };
+
+  return {
+    upgrade(request, socket, head) {
+      const refusal = gateway.draining()
+        ? 503
+        : gateway.connections.size >= limits.maxConnections
+          ? 429
+          : null;
+      if (refusal !== null) {
+        metrics.connection("refused");
+        return refuseUpgrade(socket, refusal);
+      }
+      server.handleUpgrade(request, socket, head, (websocket) =>
+        accept(websocket, socket as Socket, request),
+      );
+    },
+    cutLateHandshakes() {
+      const deadline = clock.monotonic() - limits.handshakeMs;
+      for (const { connection } of all) {
+        if (!connection.connected && connection.openedAt <= deadline) connection.close(1000, "");
+      }
+    },
+    pingAll() {
+      for (const entry of all) {
+        if (!entry.alive) entry.socket.terminate();
+        else {
+          entry.alive = false;
+          entry.socket.ping();
+        }
+      }
+    },
+    terminateAll() {
+      for (const { socket } of all) socket.terminate();
+    },
+  };
+}
+
+/** ws hands text over as one Buffer (its default binaryType). */
+const textOf = (data: RawData): string => (Buffer.isBuffer(data) ? data.toString() : "");
+
+/** Frames sent in the same turn of the event loop leave in one write. */
+function wireOf(websocket: WebSocket, tcp: Socket): Wire {
+  let corked = false;
+  const uncork = (): void => {
+    corked = false;
+    tcp.uncork();
+  };
+  return {
+    send(text) {
+      if (!corked) {
+        corked = true;
+        tcp.cork();
+        process.nextTick(uncork);
+      }
+      websocket.send(text, ignoreError);
+    },
+    bufferedBytes: () => websocket.bufferedAmount,
+    close: (code, reason) => websocket.close(code, reason),
+    terminate: () => websocket.terminate(),
+  };
+}
+
+/** A frame that could not be sent: the socket is closing, and its `close` event tells the connection. */
+const ignoreError = (): void => undefined;
+
+/**
+ * Bounds what a socket may send before it is connected. ws itself only knows the limit for connected clients, and a
+ * stranger must not make the gateway buffer that much.
+ */
+function limitHandshake(connection: Connection, tcp: Socket, maxBytes: number): void {
+  let bytes = 0;
+  const onData = (chunk: Buffer): void => {
+    bytes += chunk.length;
+    if (connection.connected) tcp.off("data", onData);
+    else if (bytes > maxBytes) {
+      connection.close(1009, "");
+      // ws would go on buffering the frame until it is whole: from here on what comes is thrown away.
+      tcp.removeAllListeners("data");
+      tcp.resume();
+      tcp.end();
+    }
+  };
+  tcp.on("data", onData);
+}
+
+/**
+ * A client that does not read its answers is not read either: so a flood of requests waits in its own kernel, not in
+ * this process.
+ */
+function throttleReading(websocket: WebSocket, tcp: Socket, aboveBytes: number): void {
+  if (websocket.isPaused || websocket.bufferedAmount <= aboveBytes) return;
+  websocket.pause();
+  tcp.once("drain", () => websocket.resume());
+}
+
+function refuseUpgrade(socket: Duplex, status: 429 | 503): void {
+  const reason = status === 503 ? "Service Unavailable" : "Too Many Requests";
+  socket.on("error", () => undefined);
+  socket.end(
+    `HTTP/1.1 ${status} ${reason}\r\nConnection: close\r\nRetry-After: 1\r\nContent-Length: 0\r\n\r\n`,
+  );
+}
