@@ -1,0 +1,90 @@
+import type { Environment, InstanceConfig, InstanceRole } from "./config.ts";
+import type { Logger } from "./ports/logger.ts";
+import { startProbeServer, type ProbeServer } from "./probe-server.ts";
+import { openPorts, openWorkerParts, type Ports } from "./wiring.ts";
+
+export interface ServeOptions {
+  readonly role: InstanceRole;
+  readonly config: InstanceConfig;
+  /** For what openclaw.json takes from the environment. */
+  readonly env: Environment;
+  readonly logger: Logger;
+  /** Version of this program, as gateways tell it. */
+  readonly version: string;
+  /** SIGTERM: drain, then end. */
+  readonly signal: AbortSignal;
+  /** Told once the process does its work; a gateway with its address. */
+  readonly onReady?: (listening: { readonly url: string | null }) => void;
+}
+
+/** A part of the process that can be ended in order. */
+interface Served {
+  readonly url: string | null;
+  drain(): Promise<void>;
+}
+
+/**
+ * Runs one process of the pool until the signal aborts and it has drained.
+ * @throws HAError CONFIG_INVALID, also when its port is taken
+ */
+export async function serve(options: ServeOptions): Promise<void> {
+  const { role, config, env, logger, signal } = options;
+  const ports = await openPorts(config, logger, env);
+  const served: Served[] = [];
+  try {
+    // Work is drained before what lets it in: the last one started ends first.
+    if (role === "control" || role === "all") served.push(await serveControl(ports, options));
+    if (role === "worker" || role === "all") served.push(await serveWorker(ports, options));
+    if (role === "gateway" || role === "all") served.push(await serveGateway(ports, options));
+    const url = served.find((part) => part.url !== null)?.url ?? null;
+    logger.info("instance.ready", { role, url });
+    options.onReady?.({ url });
+    await aborted(signal);
+    logger.info("instance.draining", { role });
+  } finally {
+    for (const part of served.toReversed()) await part.drain();
+    await ports.close();
+  }
+  logger.info("instance.ended", { role });
+}
+
+async function serveGateway(ports: Ports, { config, version }: ServeOptions): Promise<Served> {
+  const { startGateway } = await import("./gateway/main.ts");
+  const { instance, host, port, sharedPort } = config;
+  const settings = { instance, version, host, port, sharedPort: sharedPort ?? undefined };
+  const gateway = await startGateway({ ...ports, settings });
+  return { url: gateway.url, drain: () => gateway.drain() };
+}
+
+async function serveWorker(ports: Ports, options: ServeOptions): Promise<Served> {
+  const { config, signal } = options;
+  const { startWorker } = await import("./worker/main.ts");
+  const { instance, pools, slots, drainGraceMs } = config;
+  const parts = await openWorkerParts(config, ports);
+  const worker = await startWorker({ ...ports, ...parts, instance, pools, slots, drainGraceMs });
+  const probe = await openProbe(options, () => (worker.workerId === null ? ["not registered"] : []));
+  await Promise.race([worker.registered(), aborted(signal)]); // a store that is away must not hold up the end
+  return { url: probe?.url ?? null, drain: () => worker.drain().finally(() => probe?.close()) };
+}
+
+async function serveControl(ports: Ports, options: ServeOptions): Promise<Served> {
+  const { startControl } = await import("./control/main.ts");
+  const control = await startControl({ ...ports, pools: options.config.pools });
+  const probe = await openProbe(options, () => []);
+  return { url: probe?.url ?? null, drain: () => control.close().finally(() => probe?.close()) };
+}
+
+/** Processes without clients answer probes where they were given a port; in one with a gateway the gateway does. */
+async function openProbe(
+  { config: { host, port }, role, signal }: ServeOptions,
+  failing: () => readonly string[],
+): Promise<ProbeServer | null> {
+  if (port === 0 || role === "all") return null;
+  return startProbeServer({ host, port, failing: () => (signal.aborted ? ["draining"] : failing()) });
+}
+
+const aborted = (signal: AbortSignal): Promise<void> =>
+  new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener("abort", () => resolve(), { once: true });
+  });

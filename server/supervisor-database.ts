@@ -1,0 +1,57 @@
+import { migrate } from "../migrate/schema.ts";
+import { postgresPool } from "./adapters/postgres/pool.ts";
+import { postgresRunLedger } from "./adapters/postgres/run-ledger.ts";
+import { postgresTenantDirectory } from "./adapters/postgres/tenant-directory.ts";
+import { tenantId } from "./core/ids.ts";
+import type { SupervisorDatabase } from "./supervisor/contract.ts";
+
+/** The tenant of a deployment that knows only one, and the rights of its operator. */
+const DEFAULT_TENANT = tenantId("default");
+const OPERATOR_SCOPES = ["operator.admin"];
+
+/** What the supervisor does with the database, on PostgreSQL. One small pool, opened at the first observation. */
+export function supervisorDatabase(): SupervisorDatabase {
+  let observing: { readonly url: string; readonly pool: ReturnType<typeof postgresPool> } | null = null;
+
+  async function observer(url: string): Promise<ReturnType<typeof postgresPool>> {
+    if (observing?.url === url) return observing.pool;
+    await observing?.pool.end();
+    observing = { url, pool: postgresPool({ url, applicationName: "supervisor", maxConnections: 1 }) };
+    return observing.pool;
+  }
+
+  return {
+    async migrate({ adminUrl, appPassword, onProgress }) {
+      await migrate({
+        connectionString: adminUrl,
+        appPassword: appPassword ?? undefined,
+        onProgress: ({ revision, name }) => onProgress(`migration ${revision}: ${name.replaceAll("_", " ")}`),
+      });
+    },
+
+    async prepareTenant({ url, token }) {
+      const pool = postgresPool({ url, applicationName: "supervisor", maxConnections: 1, role: null });
+      try {
+        const directory = postgresTenantDirectory({ pool });
+        await directory.addTenant(DEFAULT_TENANT, "shared");
+        await directory.replaceToken(DEFAULT_TENANT, token, OPERATOR_SCOPES, "operator");
+      } finally {
+        await pool.end();
+      }
+    },
+
+    async observe({ url }) {
+      const pool = await observer(url);
+      const [tenants, queue] = await Promise.all([
+        postgresTenantDirectory({ pool }).tenants(),
+        postgresRunLedger({ pool }).backlog(),
+      ]);
+      return { tenants: tenants.map(({ id, pool: of }) => ({ id, pool: of })), queue };
+    },
+
+    async close() {
+      await observing?.pool.end();
+      observing = null;
+    },
+  };
+}

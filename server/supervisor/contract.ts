@@ -1,0 +1,38 @@
+import type { DesiredTopology, Observation } from "./deployment.ts";
+
+/** What `up` hands to the supervisor. */
+export interface ApplyRequest {
+  readonly desired: DesiredTopology;
+  /** Given ones replace what is kept; absent ones stay. */
+  readonly secrets: {
+    readonly gatewayToken?: string;
+    readonly postgresUrl?: string;
+    readonly redisUrl?: string;
+    readonly natsUrl?: string;
+    readonly environment?: Readonly<Record<string, string>>;
+  };
+}
+
+/** What the supervisor does with the database; it knows no SQL itself. */
+export interface SupervisorDatabase {
+  /**
+   * Brings the schema to this release's revision. With `appPassword` the application's role may log in with it.
+   * @throws HAError SCHEMA_NEWER, STORE_UNAVAILABLE, CONFIG_INVALID
+   */
+  migrate(target: {
+    readonly adminUrl: string;
+    readonly appPassword: string | null;
+    readonly onProgress: (text: string) => void;
+  }): Promise<void>;
+  /** Makes sure that tenant `default` exists and that the token is one of its operators'. Idempotent. With the owner's access. */
+  prepareTenant(target: { readonly url: string; readonly token: string }): Promise<void>;
+  /** Tenants and queue, as the database tells them now. May keep a connection until `close`. */
+  observe(target: { readonly url: string }): Promise<Pick<Observation, "tenants" | "queue">>;
+  close(): Promise<void>;
+}
+
+/** Tells people who wait what is being done. */
+export type Progress = (text: string) => void;
+
+/** The login role of serving processes where we run PostgreSQL ourselves (migrate/schema.ts). */
+export const APP_ROLE = "openclaw_ha_app";

@@ -1,0 +1,159 @@
+import { isPortFree } from "../adapters/local/free-port.ts";
+import { asHAError, HAError } from "../core/errors.ts";
+import type { InstanceSpec } from "../ports/provisioner.ts";
+import type { DeploymentBook } from "./book.ts";
+import { APP_ROLE } from "./contract.ts";
+import type { Progress } from "./contract.ts";
+import type { DesiredTopology } from "./deployment.ts";
+import { instanceNames, instanceSpecs } from "./instances.ts";
+import { portAllocator, publicPortTaken } from "./ports.ts";
+import type { PortAllocator } from "./ports.ts";
+import { untilReady } from "./ready.ts";
+import { externalStoresAway } from "./store-health.ts";
+import { combined } from "./stores.ts";
+import type { SupervisorParts } from "./parts.ts";
+
+export interface Goal {
+  readonly desired: DesiredTopology;
+  /** Instances run already, and the stores are to be those that they use. */
+  readonly takeover: boolean;
+}
+
+/**
+ * Makes the deployment be as desired: addresses, stores, schema, instances, in this order, and resolves when all
+ * instances are ready. Whatever runs already is adopted. Killed anywhere in here, the next one goes on from what is
+ * on disk: each step is idempotent, and what was given out (ports, addresses) is written down before it is used.
+ * A store that is away stops it before anything has changed, except in a takeover: instances that run already must not
+ * go unwatched meanwhile, so they are adopted, and the store is tried again in the background.
+ * @throws HAError saying what failed; the signal's reason when it aborts
+ */
+export async function converge(
+  parts: SupervisorParts,
+  { desired, takeover }: Goal,
+  progress: Progress,
+  giveUp: AbortSignal,
+): Promise<void> {
+  const { book, provisioner, stores } = parts;
+  const away = await externalStoresAway(desired, book.secrets().urls);
+  if (!takeover) throwFirst(away);
+  const ports = portAllocator(book.state().ports, parts.random);
+  await choosePublicPort(parts, desired, ports);
+  await book.save({ ports: ports.ports() });
+
+  const failures = [...away, ...(await stores.ensure(desired, ports, takeover, progress))];
+  await book.save({ ports: ports.ports() });
+  if (!takeover) throwFirst(failures);
+  giveUp.throwIfAborted();
+
+  await rememberUrls(parts, desired);
+  try {
+    await prepareDatabase(parts, desired, progress);
+  } catch (error) {
+    if (!takeover) throw error;
+    failures.push(asHAError(error));
+  }
+  giveUp.throwIfAborted();
+
+  await chooseInstancePorts(parts, desired, ports);
+  await book.save({ ports: ports.ports() });
+  await provisioner.apply(specsOf(book, desired));
+  await untilReady(provisioner, parts.clock, progress, giveUp);
+  await stores.retire(desired, progress);
+  throwFirst(failures);
+}
+
+/**
+ * The instances of a topology under the addresses of this deployment.
+ * @throws HAError STORE_UNAVAILABLE while a store has no address
+ */
+export function specsOf(book: DeploymentBook, desired: DesiredTopology): InstanceSpec[] {
+  const addresses = book.addresses();
+  if (addresses === null) {
+    throw new HAError("STORE_UNAVAILABLE", "a store of the deployment has no address yet", {
+      hint: "see `openclaw-ha logs postgres` and `openclaw-ha logs redis`",
+    });
+  }
+  const { ports } = book.state();
+  return instanceSpecs({ desired, addresses, ports, environment: book.secrets().environment });
+}
+
+/** True when the process that the instance's record names is alive. */
+export async function instanceRuns({ records, processes }: SupervisorParts, id: string): Promise<boolean> {
+  const record = await records.read(id);
+  return record !== null && processes.identify(record.pid) === record.identity;
+}
+
+async function choosePublicPort(
+  parts: SupervisorParts,
+  desired: DesiredTopology,
+  ports: PortAllocator,
+): Promise<void> {
+  const promised = ports.ports()["public"];
+  const wanted = desired.port === 0 ? promised : desired.port;
+  const ours = wanted === promised && (await anyGatewayRuns(parts));
+  if (wanted !== undefined && (ours || (await isPortFree(wanted)))) return ports.set("public", wanted);
+  if (desired.port !== 0) throw publicPortTaken(desired.port);
+  await ports.renew("public");
+}
+
+async function anyGatewayRuns(parts: SupervisorParts): Promise<boolean> {
+  const gateways = (await parts.provisioner.known()).filter((id) => id.startsWith("gateway-"));
+  for (const id of gateways) if (await instanceRuns(parts, id)) return true;
+  return false;
+}
+
+/** A port promised earlier stays, unless somebody took it while the instance was down. */
+async function chooseInstancePorts(
+  parts: SupervisorParts,
+  desired: DesiredTopology,
+  ports: PortAllocator,
+): Promise<void> {
+  for (const { id } of instanceNames(desired)) {
+    const port = await ports.forName(id);
+    if (!(await instanceRuns(parts, id)) && !(await isPortFree(port))) await ports.renew(id);
+  }
+}
+
+async function rememberUrls({ book, stores }: SupervisorParts, desired: DesiredTopology): Promise<void> {
+  const secrets = book.secrets();
+  const urls = { ...secrets.urls };
+  const postgres = stores.current("postgres");
+  if (desired.postgres.mode === "embedded" && postgres !== null) {
+    urls.postgresAdmin = postgres.url;
+    urls.postgres = asRole(postgres.url, APP_ROLE, secrets.postgresAppPassword);
+  }
+  const redis = stores.current("redis");
+  if (desired.redis.mode === "local" && redis !== null) urls.redis = redis.url;
+  await book.saveSecrets({ ...secrets, urls });
+}
+
+async function prepareDatabase(
+  { book, database }: SupervisorParts,
+  desired: DesiredTopology,
+  progress: Progress,
+): Promise<void> {
+  const { gatewayToken: token, postgresAppPassword, urls } = book.secrets();
+  const { postgresAdmin: adminUrl } = urls;
+  if (adminUrl === undefined) {
+    throw new HAError("STORE_UNAVAILABLE", "PostgreSQL has no address yet", {
+      hint: "see `openclaw-ha logs postgres`",
+    });
+  }
+  progress("migrating the database");
+  const appPassword = desired.postgres.mode === "embedded" ? postgresAppPassword : null;
+  await database.migrate({ adminUrl, appPassword, onProgress: progress });
+  await database.prepareTenant({ url: adminUrl, token });
+}
+
+/** The same database for another role. */
+function asRole(url: string, role: string, password: string): string {
+  const changed = new URL(url);
+  changed.username = role;
+  changed.password = encodeURIComponent(password);
+  return changed.href;
+}
+
+function throwFirst(failures: readonly HAError[]): void {
+  const failure = combined(failures);
+  if (failure !== null) throw failure;
+}

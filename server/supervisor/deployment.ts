@@ -1,0 +1,159 @@
+import path from "node:path";
+import { z } from "zod";
+import { HAError } from "../core/errors.ts";
+import { readFileIfThere, writeFileAtomically } from "./atomic-file.ts";
+
+/**
+ * What a deployment writes about itself, `DATA/deployment.json`: what was asked for, which addresses were given out,
+ * and where its supervisor answers. Together with what each process noted of itself (`DATA/run`, and beside each
+ * store's data) it is enough to find a running deployment again, take it over, stop it, or start it as it was.
+ * Only the holder of the supervisor's lock writes it; everybody may read it at any moment.
+ *
+ * Grows by optional fields within a version. A release that must change a field's meaning raises the version, and
+ * older releases then refuse the folder instead of misreading it.
+ */
+export const DEPLOYMENT_VERSION = 1;
+
+const port = z.number().int().min(0).max(65_535);
+
+export const desiredSchema = z.object({
+  topology: z.literal("v2"),
+  /** Public port asked for; 0 is any free one. */
+  port,
+  gateways: z.number().int().min(0),
+  workers: z.number().int().min(0),
+  /** Sessions that one worker executes at once; null is the worker's default. */
+  slots: z.number().int().min(1).nullable().default(null),
+  /** OpenClaw's own configuration, absolute; null is one agent on the demo model. */
+  openclawConfig: z.string().nullable(),
+  /** Hash of its text: where it changes, instances start again. */
+  configRevision: z.string().nullable().default(null),
+  logLevel: z.string().default("info"),
+  /** Addresses of external stores are in secrets.json: a URL may hold a password. */
+  postgres: z.object({ mode: z.enum(["embedded", "external"]) }),
+  redis: z.object({ mode: z.enum(["local", "external"]) }),
+  nats: z.object({ mode: z.enum(["none", "external"]) }),
+  objects: z.discriminatedUnion("mode", [
+    z.object({ mode: z.literal("directory") }),
+    z.object({
+      mode: z.literal("s3"),
+      endpoint: z.string().nullable(),
+      bucket: z.string(),
+      region: z.string(),
+    }),
+  ]),
+  /** OpenClaw's built Control UI, absolute; null where none is known. */
+  controlUi: z.string().nullable(),
+});
+
+/** What `up` was asked for, defaults filled in. */
+export type DesiredTopology = z.infer<typeof desiredSchema>;
+
+const observationSchema = z.object({
+  at: z.string(),
+  tenants: z.array(z.object({ id: z.string(), pool: z.string() })),
+  queue: z.object({ ready: z.number(), running: z.number(), oldestReadyMs: z.number() }),
+});
+
+/** Tenants and queue as Postgres last told them. */
+export type Observation = z.infer<typeof observationSchema>;
+
+const deploymentSchema = z.object({
+  version: z.literal(DEPLOYMENT_VERSION),
+  /** Marks this deployment's processes in their environment, so that no other process is taken for one of them. */
+  deploymentId: z.string(),
+  name: z.string(),
+  desired: desiredSchema.nullable(),
+  phase: z.enum(["starting", "ready", "degraded", "stopping", "stopped"]),
+  /** Kept over restarts, so that addresses stay: `public`, `postgres`, `redis`, `gateway-1`, … */
+  ports: z.record(z.string(), port),
+  supervisor: z
+    .object({ pid: z.number().int().positive(), birth: z.string(), url: z.string(), token: z.string() })
+    .nullable(),
+  observation: observationSchema.nullable(),
+  /** Why the last `up` did not reach ready; null once one did. */
+  failure: z
+    .object({ code: z.string(), message: z.string(), hint: z.string().nullable(), at: z.string() })
+    .nullable(),
+});
+
+export type DeploymentState = z.infer<typeof deploymentSchema>;
+
+/** Where the parts of a deployment lie under its data directory. */
+export const deploymentPaths = (dataDir: string) =>
+  ({
+    state: path.join(dataDir, "deployment.json"),
+    secrets: path.join(dataDir, "secrets.json"),
+    lock: path.join(dataDir, "supervisor.lock"),
+    logs: path.join(dataDir, "logs"),
+    /** Which process runs each instance (instance-records.ts). */
+    run: path.join(dataDir, "run"),
+    postgres: path.join(dataDir, "postgres"),
+    redis: path.join(dataDir, "redis"),
+    objects: path.join(dataDir, "objects"),
+  }) as const;
+
+/** A deployment that was never started. */
+export const newDeployment = (name: string, deploymentId: string): DeploymentState => ({
+  version: DEPLOYMENT_VERSION,
+  deploymentId,
+  name,
+  desired: null,
+  phase: "stopped",
+  ports: {},
+  supervisor: null,
+  observation: null,
+  failure: null,
+});
+
+/**
+ * The deployment of a data directory, or null where there is none.
+ * @throws HAError CONFIG_INVALID when the file is of a newer release or damaged
+ */
+export async function readDeployment(dataDir: string): Promise<DeploymentState | null> {
+  const file = deploymentPaths(dataDir).state;
+  const text = await readFileIfThere(file);
+  return text === null ? null : parseDeployment(text, file);
+}
+
+/** @throws HAError CONFIG_INVALID as readDeployment */
+export function parseDeployment(text: string, file: string): DeploymentState {
+  const value = parseJson(text, file);
+  const version = (value as { version?: unknown } | null)?.version;
+  if (typeof version === "number" && version > DEPLOYMENT_VERSION) {
+    throw new HAError(
+      "CONFIG_INVALID",
+      `${file} was written by a newer release (version ${version}; this one knows ${DEPLOYMENT_VERSION})`,
+      { file, version, known: DEPLOYMENT_VERSION, hint: "use that release, or another --name or --data-dir" },
+    );
+  }
+  const parsed = deploymentSchema.safeParse(value);
+  if (parsed.success) return parsed.data;
+  throw damaged(file, parsed.error);
+}
+
+/** Writes it so that a crash at any moment leaves the old or the new state. */
+export const writeDeployment = (dataDir: string, state: DeploymentState): Promise<void> =>
+  writeFileAtomically(deploymentPaths(dataDir).state, `${JSON.stringify(state, null, 2)}\n`);
+
+/** @throws HAError CONFIG_INVALID */
+export function parseJson(text: string, file: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    throw damaged(file, error);
+  }
+}
+
+/** A file of ours that cannot be understood: it is never overwritten, since it may name running processes. */
+export function damaged(file: string, cause: unknown): HAError {
+  const problems =
+    cause instanceof z.ZodError
+      ? cause.issues.map((issue) => `${issue.path.join(".") || "(root)"}: ${issue.message}`)
+      : [cause instanceof Error ? cause.message : String(cause)];
+  return new HAError("CONFIG_INVALID", `${file} is damaged`, {
+    file,
+    problems,
+    hint: "restore it from a backup, or start afresh with another --name or --data-dir",
+  });
+}

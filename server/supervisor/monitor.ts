@@ -1,0 +1,43 @@
+import type { Clock } from "../ports/clock.ts";
+import type { Observation } from "./deployment.ts";
+
+/** What the supervisor asks Postgres for. */
+export type Observe = () => Promise<Pick<Observation, "tenants" | "queue">>;
+
+export interface Monitor {
+  /**
+   * Tenants and queue, not older than `maxAgeMs`. Null when Postgres did not answer in time: it is not healthy then.
+   * Callers that ask at the same moment share one question.
+   */
+  latest(maxAgeMs: number): Promise<Observation | null>;
+}
+
+/** A database that is slower than this to count a queue is in trouble, and `status` must answer. */
+const TIMEOUT_MS = 2_000;
+
+/** Watches a deployment through its database, without asking more often than anybody wants to know. */
+export function createMonitor(clock: Clock, observe: Observe): Monitor {
+  let last: { readonly observation: Observation | null; readonly at: number } | null = null;
+  let asking: Promise<Observation | null> | null = null;
+
+  async function ask(): Promise<Observation | null> {
+    const given = new AbortController();
+    const late = clock.sleep(TIMEOUT_MS, given.signal).then(() => null);
+    const asked = observe().then(
+      (seen) => ({ at: new Date(clock.now()).toISOString(), ...seen }),
+      () => null,
+    );
+    const observation = await Promise.race([asked, late]);
+    given.abort();
+    last = { observation, at: clock.monotonic() };
+    return observation;
+  }
+
+  return {
+    async latest(maxAgeMs) {
+      if (last !== null && clock.monotonic() - last.at <= maxAgeMs) return last.observation;
+      asking ??= ask().finally(() => (asking = null));
+      return asking;
+    },
+  };
+}

@@ -1,0 +1,387 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { createServer } from "node:net";
+import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { fileURLToPath } from "node:url";
+import { describe, expect, it, onTestFinished } from "vitest";
+import { findPostmaster } from "../adapters/local/embedded-postgres.ts";
+import { findStore } from "../adapters/local/local-store.ts";
+import { until } from "../testing/until.ts";
+import type { SupervisorClient } from "./client.ts";
+import { findSupervisor } from "./client.ts";
+import type { DesiredTopology } from "./deployment.ts";
+import { deploymentPaths, readDeployment } from "./deployment.ts";
+import { viewFromFiles } from "./files-view.ts";
+import { fileInstanceRecords } from "./instance-records.ts";
+import { ensureSupervisor } from "./launch.ts";
+import { machineProcesses } from "./machine.ts";
+import type { DeploymentView } from "./view.ts";
+
+const PROGRAM = fileURLToPath(new URL("./fixtures/program.ts", import.meta.url));
+
+const DESIRED: DesiredTopology = {
+  topology: "v2",
+  port: 0,
+  gateways: 2,
+  workers: 1,
+  slots: null,
+  openclawConfig: null,
+  configRevision: null,
+  logLevel: "info",
+  postgres: { mode: "embedded" },
+  redis: { mode: "local" },
+  nats: { mode: "none" },
+  objects: { mode: "directory" },
+  controlUi: null,
+};
+
+/** A deployment in a folder of its own; nothing of it runs after the test. */
+async function deployment() {
+  const folder = await mkdtemp(path.join(tmpdir(), "openclaw-ha-supervisor-"));
+  const dataDir = path.join(folder, "data");
+  const told: string[] = [];
+  const supervisor = (): Promise<SupervisorClient> =>
+    ensureSupervisor({
+      dataDir,
+      name: "test",
+      program: { command: process.execPath, args: ["--disable-warning=ExperimentalWarning", PROGRAM] },
+      env: { PATH: process.env["PATH"], HOME: folder, FIXTURE_DIR: folder },
+      progress: (text) => told.push(text),
+      signal: new AbortController().signal,
+    });
+  const up = async (change: Partial<DesiredTopology> = {}, secrets = {}): Promise<DeploymentView> =>
+    (await supervisor()).apply(
+      { desired: { ...DESIRED, ...change }, secrets },
+      (text) => told.push(text),
+      new AbortController().signal,
+    );
+  const down = async (): Promise<void> => {
+    const running = await supervisor();
+    await running.stop((text) => told.push(text), new AbortController().signal);
+    await until(async () => (await findSupervisor(dataDir)) === null);
+  };
+  const view = async (): Promise<DeploymentView> =>
+    (await (await findSupervisor(dataDir))?.view()) ?? viewFromFiles(dataDir, "test");
+  const journal = async (): Promise<string[]> =>
+    (await readFile(path.join(folder, "journal"), "utf8").catch(() => "")).split("\n").filter(Boolean);
+  onTestFinished(async () => {
+    await down();
+    await rm(folder, { recursive: true, force: true });
+  });
+  const tell = (file: string, text = ""): Promise<void> => writeFile(path.join(folder, file), text);
+  const untell = (file: string): Promise<void> => rm(path.join(folder, file), { force: true });
+  return { dataDir, folder, told, up, down, view, journal, supervisor, tell, untell };
+}
+
+/** Every process of a deployment, by what it is. */
+function pidsOf(view: DeploymentView): Record<string, number> {
+  const instances = [...view.instances, ...(view.demoModel === null ? [] : [view.demoModel])];
+  const entries = [
+    ...instances.map(({ id, pid }) => [id, pid] as const),
+    ...Object.entries(view.stores).map(([name, { pid }]) => [name, pid ?? null] as const),
+  ];
+  return Object.fromEntries(entries.filter((entry): entry is [string, number] => entry[1] !== null));
+}
+
+/** What the folder's own notes say is running, whatever the deployment's state says. */
+async function leftovers(dataDir: string): Promise<string[]> {
+  const { postgres, redis, run } = deploymentPaths(dataDir);
+  const stores = [(await findPostmaster(postgres)) && "postgres", (await findStore(redis)) && "redis"];
+  const records = await fileInstanceRecords(run);
+  return [...(await records.ids()), ...stores.filter((store) => store !== null)];
+}
+
+const alive = (pids: Record<string, number>): string[] =>
+  Object.entries(pids)
+    .filter(([, pid]) => machineProcesses.identify(pid) !== null)
+    .map(([id]) => id);
+
+describe("a deployment on this machine", () => {
+  it("starts stores, then schema, then instances, answers on the shared port, and leaves nothing behind", async () => {
+    const { down, journal, told, up, view, dataDir } = await deployment();
+    const ready = await up();
+    expect(ready).toMatchObject({
+      name: "test",
+      topology: "v2",
+      phase: "ready",
+      dataDir,
+      tenants: [{ id: "default", pool: "shared" }],
+      queue: { ready: 0, running: 0, oldestReadyMs: 0 },
+      stores: {
+        postgres: { mode: "embedded", healthy: true },
+        redis: { mode: "local", healthy: true },
+        objects: { mode: "directory", healthy: true },
+      },
+    });
+    expect(ready.instances.map(({ id, pool, state }) => `${id} ${pool} ${state}`)).toEqual([
+      "gateway-1 gateway ready",
+      "gateway-2 gateway ready",
+      "worker-1 worker ready",
+      "control-1 control ready",
+    ]);
+    expect(["gateway-1", "gateway-2"]).toContain(await (await fetch(ready.gateway!.httpUrl)).text());
+    expect((await journal()).slice(0, 2)).toEqual(["migrate", "prepare-tenant"]);
+    expect(told).toContain("starting PostgreSQL");
+    expect(told).toContain("instances ready: 5 of 5");
+
+    const pids = pidsOf(ready);
+    expect(Object.keys(pids)).toHaveLength(7);
+    await down();
+    expect(alive(pids)).toEqual([]);
+    const stops = (await journal()).filter((line) => line.startsWith("stop"));
+    expect(stops.slice(0, 2).sort()).toEqual(["stop gateway-1", "stop gateway-2"]);
+    expect(stops.slice(2)).toEqual(["stop worker-1", "stop control-1", "stop demo-model"]);
+    const stopped = await view();
+    expect(stopped).toMatchObject({ phase: "stopped", supervisor: { pid: null } });
+    expect(stopped.instances.map(({ state }) => state)).toEqual(["stopped", "stopped", "stopped", "stopped"]);
+  });
+
+  it("restarts what is killed under its old id, url and data", async () => {
+    const { up, view } = await deployment();
+    const before = await up();
+    const old = pidsOf(before);
+    for (const id of ["gateway-1", "worker-1", "redis", "postgres"]) process.kill(old[id]!, "SIGKILL");
+    const now = await until(async () => {
+      const seen = await view();
+      const pids = pidsOf(seen);
+      const renewed = Object.keys(old).every((id) => pids[id] !== undefined);
+      return renewed && pids["postgres"] !== old["postgres"] && seen.phase === "ready" && seen;
+    });
+    expect(now.instances.map(({ id, restarts, url }) => ({ id, restarts, url }))).toEqual(
+      before.instances.map(({ id, url }) => ({
+        id,
+        restarts: id === "gateway-1" || id === "worker-1" ? 1 : 0,
+        url,
+      })),
+    );
+    expect(now.instances.find(({ id }) => id === "gateway-1")!.pid).not.toBe(old["gateway-1"]);
+  });
+
+  it("survives the death of its supervisor, and the next one takes everything over without a restart", async () => {
+    const { up, view, journal } = await deployment();
+    const before = await up();
+    process.kill(before.supervisor.pid!, "SIGKILL");
+    await until(() => machineProcesses.identify(before.supervisor.pid!) === null);
+    expect(await view()).toMatchObject({ phase: "degraded", supervisor: { pid: null } });
+    expect(alive(pidsOf(before))).toHaveLength(7);
+
+    const after = await up();
+    expect(after.phase).toBe("ready");
+    expect(pidsOf(after)).toEqual(pidsOf(before));
+    expect((await journal()).filter((line) => line.startsWith("start"))).toHaveLength(5);
+
+    process.kill(pidsOf(after)["worker-1"]!, "SIGKILL");
+    const healed = await until(async () => {
+      const seen = await view();
+      return (
+        seen.instances.find(({ id }) => id === "worker-1")!.restarts === 1 && seen.phase === "ready" && seen
+      );
+    });
+    expect(pidsOf(healed)["worker-1"]).not.toBe(pidsOf(before)["worker-1"]);
+  });
+
+  it("stops everything also when the supervisor is dead", async () => {
+    const { up, down } = await deployment();
+    const before = await up();
+    process.kill(before.supervisor.pid!, "SIGKILL");
+    await until(() => machineProcesses.identify(before.supervisor.pid!) === null);
+    await down();
+    expect(alive(pidsOf(before))).toEqual([]);
+  });
+
+  it("replaces a supervisor that hangs", async () => {
+    const { up } = await deployment();
+    const before = await up();
+    process.kill(before.supervisor.pid!, "SIGSTOP");
+    const after = await up();
+    expect(after.supervisor.pid).not.toBe(before.supervisor.pid);
+    expect(machineProcesses.identify(before.supervisor.pid!)).toBeNull();
+    expect(pidsOf(after)).toEqual(pidsOf(before));
+  });
+
+  it("gives two starts at the same moment one supervisor and one set of processes", async () => {
+    const { up, journal } = await deployment();
+    const [one, other] = await Promise.all([up(), up()]);
+    expect(pidsOf(one)).toEqual(pidsOf(other));
+    expect(one.supervisor.pid).toBe(other.supervisor.pid);
+    expect((await journal()).filter((line) => line.startsWith("start"))).toHaveLength(5);
+  });
+
+  it("has no room for a second supervisor", async () => {
+    const { up, view, dataDir, folder } = await deployment();
+    const before = await up();
+    const second = spawn(
+      process.execPath,
+      [
+        "--disable-warning=ExperimentalWarning",
+        PROGRAM,
+        "--name",
+        "test",
+        "--data-dir",
+        dataDir,
+        "serve",
+        "supervisor",
+      ],
+      { env: { FIXTURE_DIR: folder }, stdio: "ignore" },
+    );
+    expect(await once(second, "exit")).toEqual([75, null]);
+    expect((await view()).supervisor).toEqual(before.supervisor);
+  });
+
+  it("grows, shrinks and changes configuration while it runs, one instance of a pool at a time", async () => {
+    const { up, journal } = await deployment();
+    const before = pidsOf(await up());
+    const grown = await up({ gateways: 2, workers: 3 });
+    expect(grown.instances.map(({ id }) => id)).toEqual([
+      "gateway-1",
+      "gateway-2",
+      "worker-1",
+      "worker-2",
+      "worker-3",
+      "control-1",
+    ]);
+    expect(pidsOf(grown)).toMatchObject(before);
+    const shrunk = await up({ gateways: 2, workers: 1 });
+    expect(pidsOf(shrunk)).toEqual(before);
+
+    const started = (await journal()).length;
+    const changed = await up({ openclawConfig: "/nowhere/openclaw.json", configRevision: "2" });
+    expect(changed.phase).toBe("ready");
+    const moves = (await journal()).slice(started).filter((line) => line.includes("gateway"));
+    expect(moves).toEqual(["stop gateway-1", "start gateway-1", "stop gateway-2", "start gateway-2"]);
+  });
+
+  it("undoes a first start that fails, says why, and starts well the next time", async () => {
+    const { up, tell, untell, view, dataDir } = await deployment();
+    await tell("fail-worker-1", "78");
+    await expect(up()).rejects.toMatchObject({
+      code: "CONFIG_INVALID",
+      message: "worker-1 ended at its start (exit code 78)",
+      details: { problems: ["worker-1 was told to end with 78"] },
+    });
+    await until(async () => (await findSupervisor(dataDir)) === null);
+    const failed = await view();
+    expect(failed).toMatchObject({ phase: "stopped", failure: { code: "CONFIG_INVALID" } });
+    expect(await leftovers(dataDir)).toEqual([]);
+    await untell("fail-worker-1");
+    expect(await up()).toMatchObject({ phase: "ready" });
+    expect((await view()).failure).toBeUndefined();
+  });
+
+  it("undoes a change that fails and leaves running what ran", async () => {
+    const { up, tell, view } = await deployment();
+    const before = await up();
+    await tell("fail-worker-2", "1");
+    await expect(up({ workers: 2 })).rejects.toMatchObject({
+      code: "STORE_UNAVAILABLE",
+      message: "worker-2 ended 3 times in a row (exit code 1)",
+    });
+    const after = await until(async () => {
+      const seen = await view();
+      return seen.phase === "ready" && seen;
+    });
+    expect(pidsOf(after)).toEqual(pidsOf(before));
+    expect(after.instances.map(({ id }) => id)).toEqual(before.instances.map(({ id }) => id));
+    expect(after.failure).toMatchObject({ code: "STORE_UNAVAILABLE" });
+  });
+
+  it("refuses a database of a newer release", async () => {
+    const { up, tell } = await deployment();
+    await tell("newer-schema");
+    await expect(up()).rejects.toMatchObject({ code: "SCHEMA_NEWER" });
+  });
+
+  it("refuses a public port that somebody else has, before anything is started", async () => {
+    const { up, told } = await deployment();
+    const other = createServer();
+    await new Promise<void>((resolve) => other.listen(0, "127.0.0.1", resolve));
+    onTestFinished(() => void other.close());
+    const { port } = other.address() as AddressInfo;
+    await expect(up({ port })).rejects.toMatchObject({
+      code: "CONFIG_INVALID",
+      message: `port ${port} of 127.0.0.1 is taken by another program`,
+      details: { hint: expect.stringContaining("--port 0") as string },
+    });
+    expect(told).not.toContain("starting PostgreSQL");
+  });
+
+  it("says which external store does not answer, without its password, before anything is started", async () => {
+    const { up, told } = await deployment();
+    const failing = up({ redis: { mode: "external" } }, { redisUrl: "redis://:hush@127.0.0.1:1" });
+    await expect(failing).rejects.toMatchObject({
+      code: "STORE_UNAVAILABLE",
+      message: "Redis does not answer at 127.0.0.1:1",
+    });
+    expect(told).not.toContain("starting PostgreSQL");
+  });
+
+  it("refuses a change to a store that does not answer, and touches nothing that runs", async () => {
+    const { up, journal, view } = await deployment();
+    const before = await up();
+    const moves = await journal();
+    const failing = up({ redis: { mode: "external" } }, { redisUrl: "redis://127.0.0.1:1" });
+    await expect(failing).rejects.toMatchObject({ code: "STORE_UNAVAILABLE" });
+    expect(pidsOf(await view())).toEqual(pidsOf(before));
+    expect(await journal()).toEqual(moves);
+    const after = await up();
+    expect(after).toMatchObject({ phase: "ready", stores: { redis: { mode: "local", healthy: true } } });
+  });
+
+  it("starts again on the addresses that it had", async () => {
+    const { up, down } = await deployment();
+    const before = await up();
+    await down();
+    const after = await up();
+    expect(after.gateway).toEqual(before.gateway);
+    expect(after.instances.map(({ url }) => url)).toEqual(before.instances.map(({ url }) => url));
+  });
+
+  it("gives up a start that is under way when it is told to stop", async () => {
+    const { up, supervisor, told, dataDir } = await deployment();
+    const starting = up();
+    await until(() => told.includes("starting PostgreSQL"));
+    const refused = starting.catch((error: unknown) => error);
+    await (await supervisor()).stop(() => {}, new AbortController().signal);
+    expect(await refused).toMatchObject({ code: "DRAINING" });
+    await until(async () => (await findSupervisor(dataDir)) === null);
+    expect(await leftovers(dataDir)).toEqual([]);
+  });
+
+  it("goes on with a start whose supervisor was killed in the middle", async () => {
+    const { up, dataDir, journal } = await deployment();
+    const first = up();
+    const cut = first.catch((error: unknown) => error);
+    await until(async () => (await journal()).some((line) => line.startsWith("start")));
+    const { supervisor } = (await readDeployment(dataDir))!;
+    process.kill(supervisor!.pid, "SIGKILL");
+    expect(await cut).toMatchObject({ code: "NOT_RUNNING" });
+    const ready = await up();
+    expect(ready.phase).toBe("ready");
+    expect((await journal()).filter((line) => line.startsWith("start")).sort()).toEqual([
+      "start control-1",
+      "start demo-model",
+      "start gateway-1",
+      "start gateway-2",
+      "start worker-1",
+    ]);
+  });
+
+  it("kills an instance that does not end by itself", async () => {
+    const { up, tell, down } = await deployment();
+    const ready = await up();
+    await tell("hang-demo-model");
+    await down();
+    expect(alive(pidsOf(ready))).toEqual([]);
+  });
+
+  it("keeps its files from others' eyes", async () => {
+    const { up, dataDir } = await deployment();
+    await up();
+    const paths = deploymentPaths(dataDir);
+    for (const file of [paths.state, paths.secrets]) expect((await stat(file)).mode & 0o077).toBe(0);
+    expect((await readDeployment(dataDir))?.supervisor?.token).toMatch(/^[\w-]{43}$/);
+  });
+});

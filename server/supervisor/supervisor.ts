@@ -1,0 +1,194 @@
+import { asHAError, HAError } from "../core/errors.ts";
+import { ensureFolder } from "./atomic-file.ts";
+import type { DeploymentBook } from "./book.ts";
+import type { ApplyRequest, Progress } from "./contract.ts";
+import { converge, instanceRuns, specsOf } from "./converge.ts";
+import type { DeploymentState, DesiredTopology } from "./deployment.ts";
+import { deploymentPaths } from "./deployment.ts";
+import { inspector } from "./inspect.ts";
+import { poolOf, STOP_ORDER } from "./instances.ts";
+import { createMonitor } from "./monitor.ts";
+import type { DeploymentSecrets } from "./secrets.ts";
+import { mergeSecrets } from "./secrets.ts";
+import type { SupervisorParts } from "./parts.ts";
+import type { DeploymentView } from "./view.ts";
+
+export interface Supervisor {
+  /**
+   * Makes the deployment be as asked, and resolves when it is ready. What an earlier supervisor left running is taken
+   * over. A first start that fails is undone; a change that fails leaves what ran before. Calls run one after another.
+   * @throws HAError saying what failed; DRAINING when `stop` came meanwhile, with `details.retry` when it came before
+   */
+  apply(request: ApplyRequest, progress: Progress): Promise<DeploymentView>;
+  /** Ends everything in order and keeps the data; an `apply` under way gives up. Resolves when nothing runs. */
+  stop(progress: Progress): Promise<DeploymentView>;
+  view(): Promise<DeploymentView>;
+  /** Looks at everything once and writes down what changed. */
+  check(): Promise<void>;
+  /** Leaves everything running, for the next supervisor. */
+  detach(): Promise<void>;
+  /** True from when something was asked for until it was stopped or has failed to start. */
+  engaged(): boolean;
+}
+
+interface Before {
+  readonly state: DeploymentState;
+  readonly secrets: DeploymentSecrets;
+  /** Instances ran when the change was asked for. */
+  readonly running: boolean;
+}
+
+/** Whoever creates one must hold the lock of the data directory. */
+export function createSupervisor(parts: SupervisorParts): Supervisor {
+  const { book, clock, database, logger, provisioner, stores } = parts;
+  const monitor = createMonitor(clock, async () => {
+    const url = book.secrets().urls.postgres;
+    if (url === undefined) throw new HAError("NOT_RUNNING", "PostgreSQL was never started");
+    return database.observe({ url });
+  });
+  const seen = inspector(parts, monitor);
+  let engaged = false;
+  let applying: AbortController | null = null;
+  let leaving: HAError | null = null;
+  let last: Promise<unknown> = Promise.resolve();
+
+  const inTurn = <T>(work: () => Promise<T>): Promise<T> => {
+    const turn = last.then(work, work);
+    last = turn.catch(() => undefined);
+    return turn;
+  };
+
+  /** Changes that wait or are under way give up; later ones are refused. */
+  function leave(reason: string): void {
+    leaving ??= new HAError("DRAINING", reason);
+    applying?.abort(leaving);
+  }
+
+  async function apply(request: ApplyRequest, progress: Progress): Promise<DeploymentView> {
+    if (leaving !== null) throw new HAError("DRAINING", leaving.message, { retry: true });
+    const before = { state: book.state(), secrets: book.secrets(), running: await somethingRuns() };
+    const { desired } = request;
+    applying = new AbortController();
+    engaged = true;
+    try {
+      refuseOtherData(before.state.desired, desired);
+      await ensureFolder(deploymentPaths(book.dataDir).objects);
+      await book.save({ desired, phase: phaseDuring(before), failure: null });
+      await book.saveSecrets(mergeSecrets(before.secrets, request.secrets));
+      await converge(
+        parts,
+        { desired, takeover: before.running && sameStores(before, book) },
+        progress,
+        applying.signal,
+      );
+      await book.save({ phase: "ready" });
+      logger.info("deployment.ready", { deployment: book.state().name });
+      return await seen.view();
+    } catch (thrown) {
+      const error = asHAError(thrown);
+      logger.error("deployment.failed", { code: error.code, reason: error.message });
+      await undo(before, error, progress).catch((undoing: unknown) => {
+        logger.error("deployment.undo_failed", { reason: asHAError(undoing).message });
+      });
+      throw error;
+    } finally {
+      applying = null;
+    }
+  }
+
+  async function somethingRuns(): Promise<boolean> {
+    for (const id of await provisioner.known()) if (await instanceRuns(parts, id)) return true;
+    return false;
+  }
+
+  /** After a failed start nothing is left behind; after a failed change what ran before runs on. */
+  async function undo(before: Before, error: HAError, progress: Progress): Promise<void> {
+    const hint = typeof error.details["hint"] === "string" ? error.details["hint"] : null;
+    const failure = {
+      code: error.code,
+      message: error.message,
+      hint,
+      at: new Date(clock.now()).toISOString(),
+    };
+    const { desired } = before.state;
+    if (before.running && desired !== null) {
+      await book.save({ desired, phase: "degraded", failure });
+      await book.saveSecrets(before.secrets);
+      if (leaving === null) await provisioner.apply(specsOf(book, desired));
+      return;
+    }
+    await stopAll(progress);
+    engaged = false;
+    await book.save({ desired, phase: "stopped", failure });
+  }
+
+  async function stopAll(progress: Progress): Promise<void> {
+    const ids = await provisioner.known();
+    for (const pool of new Set([...STOP_ORDER, ...ids.map(poolOf)])) {
+      const members = ids.filter((id) => poolOf(id) === pool);
+      if (members.length === 0) continue;
+      progress(`stopping ${members.join(", ")}`);
+      await Promise.all(members.map((id) => provisioner.stop(id, parts.graceMs)));
+    }
+    await stores.stop(progress);
+  }
+
+  return {
+    apply: (request, progress) => inTurn(() => apply(request, progress)),
+    stop(progress) {
+      leave("the deployment is being stopped");
+      return inTurn(async () => {
+        await book.save({ phase: "stopping" });
+        await stopAll(progress);
+        await database.close();
+        engaged = false;
+        await book.save({ phase: "stopped", failure: null });
+        logger.info("deployment.stopped", { deployment: book.state().name });
+        return seen.view();
+      });
+    },
+    view: () => seen.view(),
+    check: () => seen.check(),
+    async detach() {
+      leave("the supervisor is ending");
+      await last;
+      await provisioner.detach();
+      await stores.detach();
+      await database.close();
+    },
+    engaged: () => engaged,
+  };
+}
+
+/** True when the same stores are wanted at the same addresses: what runs can go on with them, away or not. */
+function sameStores({ secrets, state }: Before, book: DeploymentBook): boolean {
+  const stores = ({ desired }: DeploymentState, { urls }: DeploymentSecrets): string =>
+    JSON.stringify([
+      desired?.postgres,
+      desired?.redis,
+      desired?.nats,
+      desired?.objects,
+      urls.postgres,
+      urls.redis,
+      urls.nats,
+    ]);
+  return stores(state, secrets) === stores(book.state(), book.secrets());
+}
+
+/** A change to what runs well is no reason to call it anything else; whether it still does is seen by looking. */
+const phaseDuring = ({ running, state }: Before): DeploymentState["phase"] => {
+  if (!running) return "starting";
+  return state.phase === "ready" ? "ready" : "degraded";
+};
+
+/** Data stays where it is: another store would look like an empty deployment. */
+function refuseOtherData(before: DesiredTopology | null, next: DesiredTopology): void {
+  if (before === null) return;
+  const changed = (["postgres", "objects"] as const).find((store) => before[store].mode !== next[store].mode);
+  if (changed === undefined) return;
+  const modes = `${before[changed].mode}; it cannot change to ${next[changed].mode}`;
+  throw new HAError("CONFIG_INVALID", `this deployment keeps its ${changed} data in mode ${modes}`, {
+    store: changed,
+    hint: "use another --name, or delete this one's data with `openclaw-ha down --purge`",
+  });
+}

@@ -1,0 +1,88 @@
+import type { InstanceView, PoolName } from "../ports/provisioner.ts";
+import type { DeploymentState, DesiredTopology, Observation } from "./deployment.ts";
+import { LOOPBACK } from "./addresses.ts";
+
+export interface StoreView {
+  readonly mode: string;
+  readonly healthy: boolean;
+  /** Only where we started it and it runs. */
+  readonly pid?: number;
+  readonly restarts?: number;
+}
+
+/** A deployment as `up --json` and `status --json` print it: names and shapes are a contract. */
+export interface DeploymentView {
+  readonly name: string;
+  readonly topology: string;
+  readonly phase: DeploymentState["phase"];
+  readonly dataDir: string;
+  /** Null before the first start. */
+  readonly gateway: { readonly url: string; readonly httpUrl: string } | null;
+  readonly supervisor: { readonly pid: number | null };
+  readonly instances: readonly InstanceView[];
+  readonly stores: Readonly<Record<string, StoreView>>;
+  /** The demo model server; null where it does not run. */
+  readonly demoModel: InstanceView | null;
+  readonly tenants: readonly { readonly id: string; readonly pool: string }[];
+  /** As Postgres told it; `stale` where it cannot be asked now, with the time of the last answer. */
+  readonly queue: {
+    readonly ready: number;
+    readonly running: number;
+    readonly oldestReadyMs: number;
+    readonly stale?: true;
+    readonly observedAt?: string;
+  };
+  /** Why the last `up` failed. */
+  readonly failure?: NonNullable<DeploymentState["failure"]>;
+}
+
+export interface ViewParts {
+  readonly dataDir: string;
+  readonly state: DeploymentState;
+  readonly phase: DeploymentState["phase"];
+  readonly supervisorPid: number | null;
+  /** All instances, the demo model among them. */
+  readonly instances: readonly InstanceView[];
+  readonly stores: Readonly<Record<string, StoreView>>;
+  /** False: `state.observation` is all that is known. */
+  readonly fresh: boolean;
+}
+
+/** Puts the parts together; knows nothing of processes or files. */
+export function deploymentView(parts: ViewParts): DeploymentView {
+  const { state } = parts;
+  const port = state.ports["public"];
+  return {
+    name: state.name,
+    topology: state.desired?.topology ?? "v2",
+    phase: parts.phase,
+    dataDir: parts.dataDir,
+    gateway:
+      port === undefined ? null : { url: `ws://${LOOPBACK}:${port}`, httpUrl: `http://${LOOPBACK}:${port}` },
+    supervisor: { pid: parts.supervisorPid },
+    instances: parts.instances.filter(({ pool }) => pool !== "model").sort(inOrder),
+    stores: parts.stores,
+    demoModel: parts.instances.find(({ pool }) => pool === "model") ?? null,
+    tenants: state.observation?.tenants ?? [],
+    queue: queueView(state.observation, parts.fresh),
+    ...(state.failure === null ? {} : { failure: state.failure }),
+  };
+}
+
+/** Pools as a message meets them, members by their number. */
+const POOLS: readonly PoolName[] = ["router", "gateway", "worker", "pod", "control", "model"];
+const inOrder = (a: InstanceView, b: InstanceView): number =>
+  POOLS.indexOf(a.pool) - POOLS.indexOf(b.pool) || a.id.localeCompare(b.id, "en", { numeric: true });
+
+function queueView(observation: Observation | null, fresh: boolean): DeploymentView["queue"] {
+  if (observation === null) return { ready: 0, running: 0, oldestReadyMs: 0, stale: true };
+  return fresh ? observation.queue : { ...observation.queue, stale: true, observedAt: observation.at };
+}
+
+/** Modes of the stores, as `status` names them. */
+export const storeModes = (desired: DesiredTopology): Record<string, string> => ({
+  postgres: desired.postgres.mode,
+  redis: desired.redis.mode,
+  ...(desired.nats.mode === "external" ? { nats: desired.nats.mode } : {}),
+  objects: desired.objects.mode,
+});
