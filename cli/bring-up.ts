@@ -1,0 +1,136 @@
+import { createHash } from "node:crypto";
+import { existsSync, realpathSync } from "node:fs";
+import path from "node:path";
+import { isHAError } from "../server/core/errors.ts";
+import { loadDeploymentFile } from "../server/deployment-config.ts";
+import { loadOpenClawConfig } from "../server/openclaw-config/load.ts";
+import { readFileIfThere } from "../server/supervisor/atomic-file.ts";
+import type { ApplyRequest } from "../server/supervisor/contract.ts";
+import type { DesiredTopology } from "../server/supervisor/deployment.ts";
+import { readDeployment } from "../server/supervisor/deployment.ts";
+import { searchFolders } from "../server/supervisor/machine-parts.ts";
+import { installMissing, missingError, missingPrograms } from "../server/supervisor/requirements.ts";
+import type { DeploymentView } from "../server/supervisor/view.ts";
+import type { CliContext } from "./context.ts";
+import type { TopologyChoice, UpFlags } from "./desired-topology.ts";
+import { choiceOfEnvironment, choiceOfFlags, requireTopology, resolveTopology } from "./desired-topology.ts";
+import { statusText } from "./status-text.ts";
+import { order } from "./supervisor.ts";
+
+export interface BringUpFlags extends UpFlags {
+  readonly foreground?: boolean;
+  readonly install?: boolean;
+}
+
+/**
+ * Starts or changes the deployment and waits until it is ready. Everything that can be told wrong beforehand is told
+ * before anything starts.
+ * @throws HAError REQUEST_INVALID (2), MISSING_DEPENDENCY and STORE_UNAVAILABLE (69), CONFIG_INVALID (78)
+ */
+export async function bringUp(
+  context: CliContext,
+  topology: string | undefined,
+  flags: BringUpFlags,
+): Promise<void> {
+  const { output, signal } = context;
+  const request = await plan(context, topology, flags);
+  await requirePrograms(context, request.desired, flags.install === true);
+  const progress = (text: string): void => output.progress(text);
+  try {
+    const view = await order(context, (supervisor) => supervisor.apply(request, progress, signal));
+    if (flags.foreground === true) {
+      const { foreground } = await import("./foreground.ts");
+      return await foreground(context, view);
+    }
+    output.result(view, (ready) => upText(ready, context.clock.now()));
+  } catch (error) {
+    if (signal.aborted && !isHAError(error)) {
+      output.progress(
+        "not waiting any longer: the deployment goes on starting (openclaw-ha status, openclaw-ha down)",
+      );
+    }
+    throw error;
+  }
+}
+
+/** What is asked for, with everything that it refers to read and checked. */
+async function plan(
+  context: CliContext,
+  topology: string | undefined,
+  flags: UpFlags,
+): Promise<ApplyRequest> {
+  const { configFile, cwd, deployment, env } = context;
+  const choices: TopologyChoice[] = [
+    choiceOfFlags(topology, flags, cwd),
+    choiceOfEnvironment(env, cwd),
+    ...(configFile === null ? [] : [loadDeploymentFile(configFile, env)]),
+  ];
+  requireTopology(choices.find((choice) => choice.topology !== undefined)?.topology ?? "v2");
+  const kept = (await readDeployment(deployment.dataDir))?.desired ?? null;
+  const { desired, urls } = resolveTopology(choices, kept);
+  const config = await readConfig(context, desired);
+  return {
+    desired: {
+      ...desired,
+      configRevision: config.revision,
+      controlUi: desired.controlUi ?? installedControlUi(context),
+    },
+    secrets: {
+      ...urls,
+      ...(config.token === null ? {} : { gatewayToken: config.token }),
+      environment: pick(env, [
+        ...config.environmentNames,
+        ...(desired.objects.mode === "s3" ? AWS_NAMES : []),
+      ]),
+    },
+  };
+}
+
+/** Where the keys of S3 come from; instances need them under these names. */
+const AWS_NAMES = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"];
+
+/** @throws HAError CONFIG_INVALID with every error of openclaw.json */
+async function readConfig({ env, output }: CliContext, { openclawConfig }: DesiredTopology) {
+  // The address is not known yet; that there is a demo model is all that matters for checking the file.
+  const settings = loadOpenClawConfig({ path: openclawConfig, env, demoModelUrl: "http://127.0.0.1/v1" });
+  for (const warning of settings.warnings) output.warning(warning);
+  const text = openclawConfig === null ? null : await readFileIfThere(openclawConfig);
+  return {
+    token: settings.gatewayToken,
+    environmentNames: settings.environmentNames,
+    revision: text === null ? null : createHash("sha256").update(text).digest("hex").slice(0, 16),
+  };
+}
+
+async function requirePrograms(
+  context: CliContext,
+  desired: DesiredTopology,
+  install: boolean,
+): Promise<void> {
+  const { env, output, projectRoot, signal } = context;
+  const folders = searchFolders({ env, packageRoot: projectRoot });
+  const missing = missingPrograms(desired, folders);
+  const [first] = missing;
+  if (first === undefined) return;
+  if (!install) throw missingError(first, folders);
+  await installMissing(missing, folders, env, (text) => output.progress(text), signal);
+}
+
+/** `dist/control-ui` of the openclaw package whose program is on PATH; null where there is none. */
+function installedControlUi({ env }: CliContext): string | null {
+  for (const folder of (env["PATH"] ?? "").split(path.delimiter)) {
+    const program = path.join(folder, "openclaw");
+    if (!path.isAbsolute(folder) || !existsSync(program)) continue;
+    const built = path.join(path.dirname(realpathSync(program)), "dist", "control-ui");
+    if (existsSync(path.join(built, "index.html"))) return built;
+  }
+  return null;
+}
+
+function pick(env: CliContext["env"], names: readonly string[]): Record<string, string> {
+  const entries = names.map((name): [string, string] => [name, env[name] ?? ""]);
+  return Object.fromEntries(entries.filter(([, value]) => value !== ""));
+}
+
+const upText = (view: DeploymentView, now: number): string =>
+  `${statusText(view, now)}\n\nnext: openclaw-ha send "hello"    addresses and tokens: openclaw-ha env`;

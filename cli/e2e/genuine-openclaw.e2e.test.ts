@@ -1,0 +1,113 @@
+import { existsSync } from "node:fs";
+import { mkdir, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { beforeAll, describe, expect, it } from "vitest";
+import {
+  cleanEnvironment,
+  runProgram,
+  startDeployment,
+  type TestDeployment,
+} from "../../server/testing/deployment.ts";
+
+/** Installed by bin/test: npm's openclaw@2026.9.6 as it is. */
+const OPENCLAW = fileURLToPath(
+  new URL("../../.cache/openclaw/node_modules/openclaw/openclaw.mjs", import.meta.url),
+);
+const NODE = fileURLToPath(new URL("../../node_modules/node/bin/node", import.meta.url));
+/** It takes 4 s to start on a machine of two cores that has nothing else to do. */
+const TIMEOUT_MS = 120_000;
+
+let deployment: TestDeployment;
+/** Addresses of both gateways and the shared one. */
+let urls: Readonly<Record<string, string>>;
+let token: string;
+
+beforeAll(async () => {
+  if (!existsSync(OPENCLAW)) throw new Error("openclaw is not installed: run `bin/test e2e` once");
+  deployment = await startDeployment();
+  const env = await deployment.env();
+  token = String(env["OPENCLAW_GATEWAY_TOKEN"]);
+  const { instances } = await deployment.status();
+  urls = Object.fromEntries([
+    ["shared", String(env["OPENCLAW_GATEWAY_URL"])],
+    ...instances.filter(({ pool }) => pool === "gateway").map(({ id, url }) => [id, String(url)]),
+  ]) as Record<string, string>;
+  return () => deployment.close();
+});
+
+/** Runs the genuine program in a home of its own, configured for a remote gateway as its documentation says. */
+async function openclaw(gateway: string, ...args: readonly string[]) {
+  const home = join(deployment.folder, `openclaw-${gateway}`);
+  await mkdir(join(home, "state"), { recursive: true, mode: 0o700 });
+  const config = join(home, "openclaw.json");
+  const remote = { url: urls[gateway], token };
+  await writeFile(config, JSON.stringify({ gateway: { mode: "remote", remote } }), { mode: 0o600 });
+  return runProgram([OPENCLAW, ...args], {
+    program: NODE,
+    cwd: home,
+    timeoutMs: TIMEOUT_MS,
+    env: {
+      ...cleanEnvironment(home),
+      OPENCLAW_CONFIG_PATH: config,
+      OPENCLAW_STATE_DIR: join(home, "state"),
+    },
+  });
+}
+
+describe("the genuine openclaw program, unmodified", () => {
+  it.each(["gateway-1", "gateway-2"])("openclaw agent is answered through %s", async (gateway) => {
+    const message = `hello through ${gateway}`;
+    const asked = await openclaw(gateway, "agent", "--agent", "main", "--message", message, "--json");
+    expect({ exitCode: asked.exitCode, stderr: asked.stderr }).toMatchObject({ exitCode: 0 });
+    expect(asked.json()).toMatchObject({
+      status: "ok",
+      summary: "completed",
+      result: {
+        payloads: [{ text: expect.stringContaining(`You said: ${message}`) as unknown }],
+        meta: { agentMeta: { provider: "demo" }, aborted: false },
+      },
+    });
+  });
+
+  it("both talked to the same session, whichever gateway they came through", async () => {
+    const shown = await deployment.cli(["sessions", "show", "main", "--json"]);
+    const { transcript } = shown.json() as { transcript: { role: string; text: string }[] };
+    expect(transcript.filter(({ role }) => role === "user").map(({ text }) => text)).toEqual([
+      "hello through gateway-1",
+      "hello through gateway-2",
+    ]);
+  });
+
+  it("openclaw gateway call health takes the address and the token as arguments", async () => {
+    const url = String(urls["shared"]);
+    const called = await openclaw(
+      "shared",
+      ..."gateway call health --json --url".split(" "),
+      url,
+      "--token",
+      token,
+    );
+    expect({ exitCode: called.exitCode, stderr: called.stderr }).toMatchObject({ exitCode: 0 });
+    expect(called.json()).toMatchObject({ ok: true, defaultAgentId: "main" });
+  });
+
+  it("openclaw gateway call status takes them from its configuration", async () => {
+    const called = await openclaw("gateway-2", "gateway", "call", "status", "--json");
+    expect({ exitCode: called.exitCode, stderr: called.stderr }).toMatchObject({ exitCode: 0 });
+    expect(called.json()).toMatchObject({ sessions: { count: 1 }, gateway: { instance: "gateway-2" } });
+  });
+
+  it("is told that its token is wrong", async () => {
+    const url = String(urls["shared"]);
+    const called = await openclaw(
+      "shared",
+      ..."gateway call health --json --url".split(" "),
+      url,
+      "--token",
+      "wrong",
+    );
+    expect(called.exitCode).not.toBe(0);
+    expect(called.stdout + called.stderr).toMatch(/unauthorized|token/i);
+  });
+});

@@ -1,0 +1,54 @@
+import { describe, expect, it } from "vitest";
+import { statusText } from "./status-text.ts";
+import { EXAMPLE_NOW, exampleView } from "./testing/deployment-view.ts";
+
+describe("status for people", () => {
+  it("is a table of instances, stores, tenants and the queue", () => {
+    expect(statusText(exampleView(), EXAMPLE_NOW)).toBe(`default (v2) is ready
+gateway  ws://127.0.0.1:18789  http://127.0.0.1:18789
+data     /data
+
+INSTANCE   STATE    PID  UP      RESTARTS  URL
+gateway-1  ready    2    10.0 s  0         ws://127.0.0.1:20001
+worker-1   crashed  -    -       3         -
+
+STORE     MODE      STATE    PID
+postgres  embedded  healthy  3
+redis     external  down     -
+
+TENANT   POOL
+default  shared
+
+queue: 2 ready, 1 running, oldest for 1.5 s`);
+  });
+
+  it("says that nobody supervises what runs", () => {
+    const view = exampleView({ phase: "degraded", supervisor: { pid: null } });
+    expect(statusText(view, EXAMPLE_NOW)).toContain("no supervisor is running: `openclaw-ha up` starts one");
+  });
+
+  it("says why the last start failed, and shows no queue of what is stopped", () => {
+    const failure = {
+      code: "CONFIG_INVALID",
+      message: "no luck",
+      hint: "try again",
+      at: "2026-11-22T12:00:00Z",
+    };
+    const text = statusText(exampleView({ phase: "stopped", failure }), EXAMPLE_NOW);
+    expect(text).toContain("last start failed: no luck\nhint: try again\n");
+    expect(text).not.toContain("queue:");
+  });
+
+  it("marks what PostgreSQL said earlier as old", () => {
+    const queue = {
+      ready: 0,
+      running: 0,
+      oldestReadyMs: 0,
+      stale: true,
+      observedAt: "2026-11-22T11:59:00Z",
+    } as const;
+    expect(statusText(exampleView({ queue }), EXAMPLE_NOW)).toContain(
+      "queue: 0 ready, 0 running (as of 2026-11-22T11:59:00Z; PostgreSQL does not answer now)",
+    );
+  });
+});

@@ -1,0 +1,51 @@
+import type { DeploymentView, StoreView } from "../server/supervisor/view.ts";
+import { formatDuration } from "./duration.ts";
+import { table } from "./table.ts";
+
+/** A deployment for people: what it is, what runs, what waits. */
+export function statusText(view: DeploymentView, now: number): string {
+  const lines = [headline(view)];
+  if (view.failure !== undefined) {
+    lines.push(`last start failed: ${view.failure.message}`);
+    if (view.failure.hint !== null) lines.push(`hint: ${view.failure.hint}`);
+  }
+  if (view.gateway !== null) lines.push(`gateway  ${view.gateway.url}  ${view.gateway.httpUrl}`);
+  lines.push(`data     ${view.dataDir}`);
+  const unwatched = view.supervisor.pid === null && view.phase !== "stopped";
+  if (unwatched) lines.push("no supervisor is running: `openclaw-ha up` starts one, which takes over");
+  const instances = [...view.instances, ...(view.demoModel === null ? [] : [view.demoModel])];
+  if (instances.length > 0) {
+    const rows = instances.map(({ id, pid, restarts, startedAt, state, url }) => [
+      id,
+      state,
+      pid === null ? "-" : String(pid),
+      startedAt === null ? "-" : formatDuration(Math.max(0, now - Date.parse(startedAt))),
+      String(restarts),
+      url ?? "-",
+    ]);
+    lines.push("", table([["INSTANCE", "STATE", "PID", "UP", "RESTARTS", "URL"], ...rows]));
+  }
+  const stores = Object.entries(view.stores);
+  if (stores.length > 0) lines.push("", table([["STORE", "MODE", "STATE", "PID"], ...stores.map(storeRow)]));
+  if (view.tenants.length > 0) {
+    lines.push("", table([["TENANT", "POOL"], ...view.tenants.map(({ id, pool }) => [id, pool])]));
+  }
+  if (view.phase !== "stopped") lines.push("", queueText(view.queue));
+  return lines.join("\n");
+}
+
+const headline = ({ name, phase, topology }: DeploymentView): string =>
+  `${name} (${topology}) is ${phase === "stopped" ? "stopped" : phase}`;
+
+const storeRow = ([name, { healthy, mode, pid }]: [string, StoreView]): string[] => [
+  name,
+  mode,
+  healthy ? "healthy" : "down",
+  pid === undefined ? "-" : String(pid),
+];
+
+export function queueText(queue: DeploymentView["queue"]): string {
+  const oldest = queue.ready > 0 ? `, oldest for ${formatDuration(queue.oldestReadyMs)}` : "";
+  const age = queue.stale ? ` (as of ${queue.observedAt ?? "never"}; PostgreSQL does not answer now)` : "";
+  return `queue: ${queue.ready} ready, ${queue.running} running${oldest}${age}`;
+}
