@@ -94,7 +94,12 @@ describe("the published @openclaw/gateway-client", () => {
     );
     const roles = messages.map(({ payload }) => (payload as { message: { role: string } }).message.role);
     expect(roles).toEqual(["user", "assistant"]);
-    expect(two.log.events("sessions.changed").length).toBeGreaterThan(0);
+    // Told with the session's row, which is read first: it may come after everything else (protocol.md 4).
+    const changed = await two.log.wait(
+      ({ event, payload }) => event === "sessions.changed" && payload?.["sessionKey"] === key,
+      "the change of the session",
+    );
+    expect(changed.payload).toMatchObject({ agentId: "main", session: { key } });
   });
 
   it("waits for both responses of agent, also for those of a duplicate at the other gateway", async () => {
