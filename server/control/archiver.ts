@@ -1,11 +1,10 @@
 import { createHash } from "node:crypto";
 import { objectKey } from "../core/object-key.ts";
+import { HOT_TAIL_ROWS } from "../core/transcript.ts";
 import type { Logger } from "../ports/logger.ts";
 import type { ObjectStore } from "../ports/object-store.ts";
 import type { SealCandidate, SessionStore } from "../ports/session-store.ts";
 
-/** Rows of a session that stay in Postgres: what a context or the first page of a history usually needs. */
-export const HOT_TAIL_ROWS = 200;
 const SESSIONS_PER_PAGE = 20;
 
 export interface ArchiverDeps {

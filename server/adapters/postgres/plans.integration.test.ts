@@ -130,6 +130,10 @@ describe.each(["as migrated, never analysed with data", "analysed"])(
       );
       expectNoScan((await plansOf("SELECT * FROM heartbeat('w.1', false)", [])).plans);
       expectNoScan((await plansOf("SELECT * FROM ready_sessions(0, 100, NULL, NULL, NULL)", [])).plans);
+      await client.query("INSERT INTO seal_queue VALUES ('big', 'agent:main:77777') ON CONFLICT DO NOTHING");
+      const candidates = await plansOf("SELECT * FROM seal_candidates(1, 20, 1000, false)", []);
+      expect(candidates.rows).toHaveLength(1);
+      expectNoScan(candidates.plans);
       const sweep = await plansOf("SELECT * FROM sweep(10000, 400, 3)", []);
       expect(sweep.plans).not.toMatch(new RegExp(`Seq Scan on (${TABLES.replace("tenants|", "")})\\b`));
     });
