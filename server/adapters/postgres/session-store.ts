@@ -18,7 +18,7 @@ import {
   sessionRecord,
   transcriptRow,
 } from "./session-rows.ts";
-import { inTenant, type TenantQuery } from "./tenant-scope.ts";
+import { atOneMoment, inTenant, type TenantQuery } from "./tenant-scope.ts";
 
 export interface PostgresSessionStoreOptions {
   readonly pool: pg.Pool;
@@ -83,7 +83,7 @@ export function postgresSessionStore({ pool, random }: PostgresSessionStoreOptio
     get: (tenant, key) => inTenant(pool, tenant, "read a session", (query) => getSession(query, tenant, key)),
 
     list: (tenant, query) =>
-      inTenant(pool, tenant, "list sessions", (run) => listSessions(run, tenant, query)),
+      atOneMoment(pool, tenant, "list sessions", (run) => listSessions(run, tenant, query)),
 
     create: (tenant, { key, agentId, sessionId, createdVia, ...patch }) =>
       inTenant(pool, tenant, "create a session", async (query) => {
@@ -149,7 +149,7 @@ export function postgresSessionStore({ pool, random }: PostgresSessionStoreOptio
       }),
 
     history: (tenant, key, { limit, beforeSeq, includeReset }) =>
-      inTenant(pool, tenant, "read history", async (query) => {
+      atOneMoment(pool, tenant, "read history", async (query) => {
         const heads = await readHeads(query, tenant, key);
         if (!heads) return { rows: [], segments: [], total: 0 };
         const from = includeReset ? heads.base_seq : heads.reset_seq;
@@ -159,7 +159,7 @@ export function postgresSessionStore({ pool, random }: PostgresSessionStoreOptio
       }),
 
     context: (tenant, key, afterSeq) =>
-      inTenant(pool, tenant, "read the context", async (query) => {
+      atOneMoment(pool, tenant, "read the context", async (query) => {
         const heads = await readHeads(query, tenant, key);
         if (!heads) return { rows: [], segments: [] };
         return readRange(query, tenant, key, heads, Math.max(heads.reset_seq, afterSeq) + 1, heads.head_seq);
@@ -238,7 +238,10 @@ async function readRows(
   return rows.map(transcriptRow);
 }
 
-/** Rows of the hot tail within first..last, and the segments that hold the older part of that range. */
+/**
+ * Rows of the hot tail within first..last, and the segments that hold the older part of that range. Heads, rows and
+ * segments must be of one moment: the archiver empties rows at any time.
+ */
 async function readRange(
   query: TenantQuery,
   tenant: TenantId,
