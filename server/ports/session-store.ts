@@ -88,7 +88,8 @@ export interface SessionStore {
   ): Promise<{ rows: TranscriptRow[]; segments: Segment[] }>;
   /**
    * Sessions whose hot tail is larger than `tailRows`, with the rows to move: all but the newer half of `tailRows`, so
-   * that a segment is worth its object. At most `limit` sessions, and of a very long tail only the beginning.
+   * that a segment is worth its object. At most `limit` sessions, and of a tail
+   * that is very long or large only the beginning: what is answered fits into memory.
    */
   sealCandidates(tailRows: number, limit: number): Promise<SealCandidate[]>;
   /** Records that rows firstSeq..lastSeq lie in the object, and empties them. Repeating it does nothing. */

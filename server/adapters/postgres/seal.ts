@@ -7,3 +7,5 @@ import { HOT_TAIL_ROWS } from "../../core/transcript.ts";
 export const SEAL_THRESHOLD_ROWS = HOT_TAIL_ROWS;
 /** Most rows in one segment: keeps an object and the statement that empties its rows small. */
 export const SEGMENT_MAX_ROWS = 1_000;
+/** Bytes of bodies, as the server keeps them, that are offered to the archiver at once: what it holds in memory. */
+export const SEAL_MAX_BYTES = 4 * 1024 * 1024;

@@ -1,3 +1,4 @@
+import { randomBytes } from "node:crypto";
 import type pg from "pg";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { newSession } from "../../ports/contract/session-record.contract.ts";
@@ -7,6 +8,7 @@ import { openPostgresStores } from "../../testing/postgres-stores.ts";
 import { seededRandom } from "../../testing/seeded-random.ts";
 import { testPostgres, type TestDatabase } from "../../testing/services.ts";
 import { postgresPool } from "./pool.ts";
+import { SEAL_MAX_BYTES } from "./seal.ts";
 import { postgresSessionStore } from "./session-store.ts";
 
 let database: TestDatabase;
@@ -72,3 +74,34 @@ it.each(Object.keys(reads))(
     expect(await reads[name]!(sessions, tenant, key)).toEqual([["three"], [segment]]);
   },
 );
+
+it("offers of large bodies only as many at once as a process can hold, and the rest afterwards", async () => {
+  const { tenant, sessions, accept, worker, claim, checkpoint } = await storeWorld(() =>
+    openPostgresStores(database),
+  );
+  // As they lie in the rows after object storage was away; random, so that the server cannot make them smaller.
+  const large = () => message(randomBytes(48 * 1024).toString("base64"));
+  const keys = [newKey("a"), newKey("b")];
+  for (const key of keys) {
+    await accept(key);
+    const grant = await claim(await worker(), key);
+    for (let no = 1; no <= 3; no++) {
+      await checkpoint(grant, no, { messages: Array.from({ length: 60 }, large) });
+    }
+  }
+  const moved = new Map(keys.map((key) => [key, 0]));
+  for (let calls = 0; calls < 20; calls++) {
+    const offered = await sessions.sealCandidates(100, 20);
+    if (offered.length === 0) break;
+    expect(JSON.stringify(offered).length).toBeLessThan(SEAL_MAX_BYTES + 1_000_000);
+    for (const { sessionKey, rows } of offered) {
+      expect(rows[0]!.seq).toBe(moved.get(sessionKey)! + 1);
+      const lastSeq = rows.at(-1)!.seq;
+      const object = { sha256: "e".repeat(64), bytes: 1 };
+      await sessions.seal(tenant, sessionKey, { firstSeq: rows[0]!.seq, lastSeq, object });
+      moved.set(sessionKey, lastSeq);
+    }
+  }
+  // Until no tail is longer than asked for.
+  for (const lastSeq of moved.values()) expect(181 - lastSeq).toBeLessThanOrEqual(100);
+});
