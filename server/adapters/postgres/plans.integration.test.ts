@@ -192,6 +192,8 @@ describe.each(["as migrated, never analysed with data", "analysed"])(
             createdVia: "test",
           }),
         "get run": () => ledger.get(tenant, runId(`${name}-1`)),
+        "queued runs of a session": () =>
+          ledger.list(tenant, { sessionKey: key(4), status: ["queued"], limit: 20 }),
         "list runs": () => ledger.list(tenant, { limit: 20 }),
         "abort run": () => ledger.abort(tenant, { runId: runId(`${name}-2`) }),
         "abort session": () => ledger.abort(tenant, { sessionKey: key(3) }),
