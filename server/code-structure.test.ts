@@ -137,6 +137,33 @@ describe("which way imports point", () => {
   });
 });
 
+/** Folders of the adapters of each port; every one has a test that runs the port's contract suite on it. */
+const ADAPTERS: Readonly<Record<string, readonly string[]>> = {
+  "agent-runtime": ["adapters/scripted-agent", "adapters/embedded-agent"],
+  clock: ["adapters/system", "testing"],
+  "event-bus": ["adapters/memory", "adapters/redis", "adapters/nats"],
+  logger: ["adapters/system", "testing"],
+  "object-store": ["adapters/memory", "adapters/directory", "adapters/s3"],
+  provisioner: ["adapters/process"],
+  random: ["adapters/system", "testing"],
+  "run-ledger": ["adapters/memory", "adapters/postgres"],
+  "run-queue": ["adapters/memory", "adapters/redis"],
+  "session-store": ["adapters/memory", "adapters/postgres"],
+};
+
+describe("contract suites", () => {
+  it.each(Object.entries(ADAPTERS))("of %s run on all of its adapters", (port, folders) => {
+    const contract = `server/ports/contract/${port}.contract.ts`;
+    const tests = modules.filter(
+      ({ file, imports }) => file.endsWith(".test.ts") && imports.includes(contract),
+    );
+    const without = folders.filter(
+      (folder) => !tests.some(({ file }) => file.startsWith(`server/${folder}/`)),
+    );
+    expect(without).toEqual([]);
+  });
+});
+
 function isWiring(file: string): boolean {
   return /^server\/(wiring[\w-]*|serve|supervisor-database)\.ts$/.test(file);
 }

@@ -1,12 +1,13 @@
 import { createHash } from "node:crypto";
 import { objectKey } from "../core/object-key.ts";
+import { HOT_TAIL_ROWS } from "../core/transcript.ts";
 import type { Logger } from "../ports/logger.ts";
 import type { ObjectStore } from "../ports/object-store.ts";
 import type { SealCandidate, SessionStore } from "../ports/session-store.ts";
 
-/** Rows of a session that stay in Postgres: what a context or the first page of a history usually needs. */
-export const HOT_TAIL_ROWS = 200;
 const SESSIONS_PER_PAGE = 20;
+/** Of one pass. A page may be shorter than it could be, where bodies are large. */
+const MAX_PAGES = 50;
 
 export interface ArchiverDeps {
   readonly sessions: Pick<SessionStore, "sealCandidates" | "seal">;
@@ -16,24 +17,21 @@ export interface ArchiverDeps {
 }
 
 /**
- * Moves the old part of long transcripts to object storage, until none is left. The object comes first and the row
- * that refers to it second: killed in between, the next pass writes the same bytes under the same key. Commits never
- * wait for it.
- * @returns sessions moved
+ * Moves the old part of long transcripts to object storage, until none is left or the pass is long enough. The object
+ * comes first and the row that refers to it second: killed in between, the next pass writes the same bytes under the
+ * same key. Commits never wait for it.
+ * @returns segments moved
  * @throws HAError STORE_UNAVAILABLE when Postgres or object storage is away; the next pass goes on from there
  */
 export async function archive(deps: ArchiverDeps): Promise<number> {
   const { sessions, logger, tailRows = HOT_TAIL_ROWS } = deps;
   let moved = 0;
-  let page: number;
-  do {
-    page = 0;
-    for (const candidate of await sessions.sealCandidates(tailRows, SESSIONS_PER_PAGE)) {
-      if (await seal(deps, candidate)) page++;
-    }
-    moved += page;
-  } while (page === SESSIONS_PER_PAGE);
-  if (moved > 0) logger.debug("archiver.sealed", { sessions: moved });
+  for (let pages = 0; pages < MAX_PAGES; pages++) {
+    const candidates = await sessions.sealCandidates(tailRows, SESSIONS_PER_PAGE);
+    if (candidates.length === 0) break;
+    for (const candidate of candidates) if (await seal(deps, candidate)) moved++;
+  }
+  if (moved > 0) logger.debug("archiver.sealed", { segments: moved });
   return moved;
 }
 

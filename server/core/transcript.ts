@@ -3,6 +3,9 @@ import type { RunId } from "./ids.ts";
 /** Bytes above which a body goes to object storage before the row that refers to it. */
 export const INLINE_BODY_MAX_BYTES = 32 * 1024;
 
+/** Rows of a session that may lie in the hot tail: a context, or the first page of a history, usually needs no more. */
+export const HOT_TAIL_ROWS = 200;
+
 /** A content-addressed object: its key is derived from tenant and hash (object-key.ts). */
 export interface ObjectRef {
   /** SHA-256 of the bytes, lower-case hex. */

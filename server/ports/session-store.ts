@@ -86,7 +86,11 @@ export interface SessionStore {
     key: SessionKey,
     afterSeq: number,
   ): Promise<{ rows: TranscriptRow[]; segments: Segment[] }>;
-  /** Sessions whose hot tail is larger than `tailRows`, with the rows to move, at most `limit` sessions. */
+  /**
+   * Sessions whose hot tail is larger than `tailRows`, with the rows to move: all but the newer half of `tailRows`, so
+   * that a segment is worth its object. At most `limit` sessions, and of a tail
+   * that is very long or large only the beginning: what is answered fits into memory.
+   */
   sealCandidates(tailRows: number, limit: number): Promise<SealCandidate[]>;
   /** Records that rows firstSeq..lastSeq lie in the object, and empties them. Repeating it does nothing. */
   seal(tenant: TenantId, key: SessionKey, segment: Segment): Promise<void>;

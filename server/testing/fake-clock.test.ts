@@ -1,5 +1,11 @@
 import { expect, it } from "vitest";
+import { clockContract } from "../ports/contract/clock.contract.ts";
 import { fakeClock } from "./fake-clock.ts";
+
+clockContract("fake", () => {
+  const clock = fakeClock();
+  return { clock, pass: (ms) => clock.advance(ms) };
+});
 
 it("moves only when told to, and wakes sleepers in the order of their time", async () => {
   const clock = fakeClock(1_000);
@@ -33,13 +39,4 @@ it("lets a loop with a pause turn as often as the time allows", async () => {
   stop.abort();
   await loop;
   expect(clock.sleepers()).toBe(0);
-});
-
-it("wakes a sleeper whose signal aborts, before or during the sleep", async () => {
-  const clock = fakeClock();
-  await clock.sleep(1, AbortSignal.abort());
-  const controller = new AbortController();
-  const sleeping = clock.sleep(1, controller.signal);
-  controller.abort();
-  await expect(sleeping).resolves.toBeUndefined();
 });

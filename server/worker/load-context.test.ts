@@ -102,7 +102,8 @@ describe("loading a context", () => {
     const { load, cached } = setup(rows);
     cached(5);
     const grant = { ...FIRST, headSeq: 5, attempt: 2 };
-    expect(await load(grant)).toEqual({ texts: [...WHOLE, "text 4", "text 5"], own: ["text 4"] });
+    const texts = ["text 1", "text 2", "text 5", "text 3", "text 4"];
+    expect(await load(grant)).toEqual({ texts, own: ["text 4"] });
   });
 
   it("joins segments and tail, each row once", async () => {

@@ -12,7 +12,7 @@ export interface LoadContextDeps {
 }
 
 export interface LoadedContext {
-  /** The whole context up to the grant's head, oldest first. */
+  /** The whole context up to the grant's head: what others wrote, the user's message, what earlier attempts have stored. */
   readonly messages: readonly TranscriptMessage[];
   /** Messages that earlier attempts of this run stored; empty on the first attempt. */
   readonly ofThisRun: readonly TranscriptMessage[];
@@ -54,14 +54,16 @@ export async function loadContext(
   for (const row of [...sealed, ...rows])
     if (row.seq > resetSeq && row.seq <= headSeq) bySeq.set(row.seq, row);
   const missing = [...bySeq.values()].sort((a, b) => a.seq - b.seq);
-  const loaded = await loadBodies(deps.bodies, tenant, missing, signal);
-  const ofThisRun = loaded.filter((_message, i) => {
-    const row = missing[i];
-    return row !== undefined && row.runId === grant.runId && row.seq > userRow.seq;
-  });
+  // What others put in while the run was under way stands before it: the agent reads from the tail what is next, and
+  // somebody else's row there would pass for the run's own answer.
+  const isOwn = (row: TranscriptRow): boolean => row.runId === grant.runId && row.seq > userRow.seq;
+  const isUsers = (row: TranscriptRow): boolean => row.seq === userRow.seq;
+  const others = missing.filter((row) => !isOwn(row) && !isUsers(row));
+  const ofThisRun = await loadBodies(deps.bodies, tenant, missing.filter(isOwn), signal);
   // A reset during the run cut its own user row off: a later attempt still has to answer it.
-  if (userRow.seq <= resetSeq) loaded.unshift(await deps.bodies.load(tenant, userRow.body, signal));
-  return { messages: [...known, ...loaded], ofThisRun };
+  const user = await deps.bodies.load(tenant, userRow.body, signal);
+  const messages = [...known, ...(await loadBodies(deps.bodies, tenant, others, signal)), user, ...ofThisRun];
+  return { messages, ofThisRun };
 }
 
 /** A cached context is a prefix of what the grant needs, or nothing. */

@@ -2,9 +2,10 @@ import { describe, expect, it } from "vitest";
 import { gate } from "../adapters/scripted-agent/gate.ts";
 import { HAError } from "../core/errors.ts";
 import { attemptOfRunSeq, placeOfRunSeq } from "../core/run-event.ts";
+import { messageText } from "../core/transcript.ts";
 import type { AgentRuntime, AgentTool } from "../ports/agent-runtime.ts";
 import { manualLease } from "../testing/manual-lease.ts";
-import { memoryPool, TENANT, textOf } from "../testing/memory-pool.ts";
+import { memoryPool, SESSION, TENANT, textOf } from "../testing/memory-pool.ts";
 import { until } from "../testing/until.ts";
 
 const upTo = (n: number): number[] => Array.from({ length: n }, (_, i) => i + 1);
@@ -58,6 +59,31 @@ describe("a worker that fails", () => {
       "toolResult: seen",
       "assistant: the answer",
     ]);
+  });
+
+  it("does not take for the run's answer what somebody put in before the run was lost", async () => {
+    const reached = gate();
+    const contexts: string[][] = [];
+    const pool = await memoryPool({
+      script: (turn) => {
+        contexts.push(turn.messages.map(messageText));
+        return turn.attempt === 1 ? [{ gate: reached }] : [{ say: "the answer" }];
+      },
+    });
+    const lease = manualLease();
+    await pool.worker({ keepLease: lease.keepLease });
+    const run = await pool.send("hi", "run-1");
+    await reached.reached;
+    await pool.sessions.port.append(TENANT, SESSION, {
+      messageId: "injected",
+      body: { inline: { role: "assistant", content: "by the way", timestamp: 1 } },
+    });
+    const [first] = await pool.realLedger.workers();
+    await pool.realLedger.retireWorker(first!.worker);
+    lease.lose();
+    await pool.worker();
+    expect(await pool.ended(run)).toMatchObject({ status: "succeeded", result: { text: "the answer" } });
+    expect(contexts).toEqual([["hi"], ["by the way", "hi"]]);
   });
 
   it("records a tool before it starts it", async () => {

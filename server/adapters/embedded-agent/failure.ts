@@ -8,7 +8,7 @@ export interface ModelFailure {
   readonly retryable: boolean;
   /** It speaks of the provider's health, not of this tenant's key, limits or request. Only such open the circuit. */
   readonly unhealthy: boolean;
-  /** The provider's own words, shortened. May hold anything but a credential. */
+  /** The provider's own words, whole; for `scrub` before anybody sees them. */
   readonly message: string;
   /** What the provider asked us to wait. */
   readonly retryAfterMs: number | null;
@@ -34,7 +34,7 @@ export function classify(status: number | null, code: string, text: string): Mod
     kind,
     retryable,
     unhealthy,
-    message: text.slice(0, MESSAGE_MAX),
+    message: text,
     retryAfterMs: retryAfterOf(text),
   });
   const refused = status !== null && status >= 400 && status < 500;
@@ -74,13 +74,16 @@ function retryAfterOf(text: string): number | null {
 export const refusedHere = (error: unknown): ModelFailure =>
   classify(400, "", error instanceof Error ? error.message : String(error));
 
-/** The text without any of the secrets, whatever a provider or an SDK wove into it. */
+/**
+ * The text without any of the secrets, whatever a provider or an SDK wove into it, and shortened: in this order, since
+ * a secret that is cut would not be found.
+ */
 export function scrub(text: string, secrets: readonly (string | null)[]): string {
   let clean = text;
   for (const secret of secrets) {
     if (secret !== null && secret.length >= SECRET_MIN) clean = clean.replaceAll(secret, "[redacted]");
   }
-  return clean;
+  return clean.slice(0, MESSAGE_MAX);
 }
 
 /** Shorter strings are no secrets, and replacing them would garble the message. */

@@ -1,6 +1,12 @@
-import { Client } from "pg";
+import { Client, type Pool } from "pg";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { agentId, runId, sessionKey, tenantId } from "../../core/ids.ts";
+import { message } from "../../ports/contract/store-world.ts";
+import { seededRandom } from "../../testing/seeded-random.ts";
 import { testPostgres, type TestDatabase } from "../../testing/services.ts";
+import { postgresPool } from "./pool.ts";
+import { postgresRunLedger } from "./run-ledger.ts";
+import { postgresSessionStore } from "./session-store.ts";
 
 /**
  * Hot statements must not read in proportion to what is stored. PostgreSQL itself is asked: auto_explain reports the
@@ -25,6 +31,8 @@ const FILL = `
 
 let database: TestDatabase;
 let client: Client;
+/** As the processes connect; every plan is told as a notice. */
+let application: Pool;
 const notices: string[] = [];
 
 beforeAll(async () => {
@@ -33,11 +41,24 @@ beforeAll(async () => {
   client.on("notice", (notice) => notices.push(notice.message ?? ""));
   await client.connect();
   await client.query(FILL);
+  for (const setting of [
+    "session_preload_libraries = auto_explain",
+    "auto_explain.log_min_duration = 0",
+    "auto_explain.log_nested_statements = on",
+    "auto_explain.log_analyze = on",
+    "client_min_messages = log",
+  ]) {
+    await client.query(`ALTER DATABASE ${database.name} SET ${setting}`);
+  }
+  application = postgresPool({ url: database.url, applicationName: "test" });
+  application.on("connect", (connected) => {
+    connected.on("notice", (notice) => notices.push(notice.message ?? ""));
+  });
   await client.query("SELECT register_worker('w.1', 'w', '{shared}', 64, 1, false)");
 });
 
 afterAll(async () => {
-  await client.end();
+  await Promise.all([client.end(), application.end()]);
   await database.drop();
 });
 
@@ -54,12 +75,30 @@ async function plansOf(
   return { plans: notices.filter((notice) => notice.includes("plan:")).join("\n"), rows };
 }
 
+/** Plans of everything that a call of an adapter runs. The total of a list is counted, and its plan left out. */
+async function plansOfCall(call: () => Promise<unknown>): Promise<string> {
+  notices.length = 0;
+  await call();
+  return notices.filter((text) => text.includes("plan:") && !text.includes("sessions.count")).join("\n");
+}
+
 function expectNoScan(plans: string): void {
   expect(plans).toMatch(/Index (Only )?Scan/);
   expect(plans).not.toMatch(new RegExp(`Seq Scan on (${TABLES})\\b`));
   for (const [, removed] of plans.matchAll(/Rows Removed by (?:Join )?Filter: (\d+)/g)) {
     expect(Number(removed)).toBeLessThan(BATCH * 2);
   }
+}
+
+/** Lines of plans that read in proportion to what is stored. The few tenants may be read whole. */
+function scansIn(plans: string): string[] {
+  const tables = TABLES.replace("tenants|", "");
+  return plans.split("\n").filter((line) => {
+    const removed = /Rows Removed by (?:Join )?Filter: (\d+)/.exec(line)?.[1];
+    const read = /actual time=\S+ rows=(\d+)/.exec(line)?.[1];
+    const many = Math.max(Number(removed ?? 0), Number(read ?? 0)) >= BATCH * 2;
+    return many || new RegExp(`Seq Scan on (${tables})\\b`).test(line);
+  });
 }
 
 const ids = (name: string): string[] => Array.from({ length: BATCH }, (_, n) => `${name}-${n}`);
@@ -124,12 +163,62 @@ describe.each(["as migrated, never analysed with data", "analysed"])(
       expectNoScan(finish.plans);
     });
 
+    it("finds by key what users read and change", async () => {
+      const name = `user-${state.slice(0, 3)}`;
+      const tenant = tenantId("big");
+      const key = (n: number) => sessionKey(`agent:main:${n + (state === "analysed" ? 500 : 0)}`);
+      const sessions = postgresSessionStore({ pool: application, random: seededRandom(1) });
+      const ledger = postgresRunLedger({ pool: application });
+      const accepted = ids(name).map((k, ord) => ({ ord, t: "big", k, s: key(ord), a: "main", l: "main" }));
+      const batch = accepted.map((one) => ({ ...one, h: "00", sid: one.k, ib: "{}", o: {} }));
+      await client.query("SELECT accept_runs($1, 1000)", [JSON.stringify(batch)]);
+      await client.query("UPDATE runs SET status = 'dead', ended_at = now() WHERE run_id = $1", [
+        `${name}-9`,
+      ]);
+      const calls: Record<string, () => Promise<unknown>> = {
+        get: () => sessions.get(tenant, key(70)),
+        list: () => sessions.list(tenant, { limit: 50 }),
+        history: () => sessions.history(tenant, key(70), { limit: 50 }),
+        context: () => sessions.context(tenant, key(70), 0),
+        patch: () => sessions.patch(tenant, key(70), { label: "x" }),
+        append: () => sessions.append(tenant, key(71), message("x")),
+        reset: () => sessions.reset(tenant, key(72), "new"),
+        delete: () => sessions.delete(tenant, key(73)),
+        create: () =>
+          sessions.create(tenant, {
+            key: sessionKey(`agent:main:${name}`),
+            agentId: agentId("main"),
+            sessionId: name,
+            createdVia: "test",
+          }),
+        "get run": () => ledger.get(tenant, runId(`${name}-1`)),
+        "queued runs of a session": () =>
+          ledger.list(tenant, { sessionKey: key(4), status: ["queued"], limit: 20 }),
+        "list runs": () => ledger.list(tenant, { limit: 20 }),
+        "abort run": () => ledger.abort(tenant, { runId: runId(`${name}-2`) }),
+        "abort session": () => ledger.abort(tenant, { sessionKey: key(3) }),
+        redrive: () => ledger.redrive(tenant, runId(`${name}-9`)),
+        backlog: () => ledger.backlog(),
+      };
+      const scans: Record<string, string[]> = {};
+      for (const [what, call] of Object.entries(calls)) {
+        const plans = await plansOfCall(call);
+        expect([what, plans.includes("plan:")]).toEqual([what, true]);
+        scans[what] = scansIn(plans);
+      }
+      expect(scans).toEqual(Object.fromEntries(Object.keys(calls).map((what) => [what, []])));
+    });
+
     it("reads runs, heartbeats and sweeps by key", async () => {
       expectNoScan(
         (await plansOf("SELECT * FROM runs_by_id($1)", [JSON.stringify([{ t: "big", r: "old-77" }])])).plans,
       );
       expectNoScan((await plansOf("SELECT * FROM heartbeat('w.1', false)", [])).plans);
       expectNoScan((await plansOf("SELECT * FROM ready_sessions(0, 100, NULL, NULL, NULL)", [])).plans);
+      await client.query("INSERT INTO seal_queue VALUES ('big', 'agent:main:77777') ON CONFLICT DO NOTHING");
+      const candidates = await plansOf("SELECT * FROM seal_candidates(1, 20, 1000, false)", []);
+      expect(candidates.rows).toHaveLength(1);
+      expectNoScan(candidates.plans);
       const sweep = await plansOf("SELECT * FROM sweep(10000, 400, 3)", []);
       expect(sweep.plans).not.toMatch(new RegExp(`Seq Scan on (${TABLES.replace("tenants|", "")})\\b`));
     });

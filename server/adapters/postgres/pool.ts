@@ -15,6 +15,13 @@ const STATEMENT_TIMEOUT_MS = 10_000;
 const QUERY_TIMEOUT_MS = 12_000;
 const CONNECT_TIMEOUT_MS = 3_000;
 
+/**
+ * Plans must not depend on what the statistics know of the one tenant that is asked for: in a new database that is
+ * nothing, and then every session of the tenant is read to find one (000009_generic_plans.sql).
+ */
+const SETTINGS =
+  "-c search_path=openclaw_ha -c idle_in_transaction_session_timeout=10000 -c plan_cache_mode=force_generic_plan";
+
 /** Counts and tokens stay far below 2^53, so a bigint is read as a number. */
 const types: CustomTypesConfig = {
   getTypeParser: (oid, format) =>
@@ -27,7 +34,7 @@ export function postgresPool(options: PostgresPoolOptions): Pool {
   const pool = new Pool({
     connectionString: options.url,
     application_name: options.applicationName,
-    options: `${role === null ? "" : `-c role=${role} `}-c search_path=openclaw_ha -c idle_in_transaction_session_timeout=10000`,
+    options: role === null ? SETTINGS : `-c role=${role} ${SETTINGS}`,
     max: options.maxConnections ?? 8,
     statement_timeout: STATEMENT_TIMEOUT_MS,
     query_timeout: QUERY_TIMEOUT_MS,

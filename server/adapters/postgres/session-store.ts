@@ -7,7 +7,7 @@ import type { SealCandidate, Segment, SessionQuery, SessionStore } from "../../p
 import { excerptsOf } from "../../core/excerpt.ts";
 import { translated } from "./errors.ts";
 import { bodyColumns } from "./rows.ts";
-import { SEAL_THRESHOLD_ROWS, SEGMENT_MAX_ROWS } from "./seal.ts";
+import { SEAL_MAX_BYTES, SEAL_THRESHOLD_ROWS, SEGMENT_MAX_ROWS } from "./seal.ts";
 import {
   MESSAGE_COLUMNS,
   type MessageRow,
@@ -18,7 +18,7 @@ import {
   sessionRecord,
   transcriptRow,
 } from "./session-rows.ts";
-import { inTenant, type TenantQuery } from "./tenant-scope.ts";
+import { atOneMoment, inTenant, type TenantQuery } from "./tenant-scope.ts";
 
 export interface PostgresSessionStoreOptions {
   readonly pool: pg.Pool;
@@ -65,6 +65,12 @@ const HEADS =
   "/* sessions.heads */ SELECT head_seq, base_seq, reset_seq, sealed_seq FROM session_leases WHERE tenant_id = $1 AND session_key = $2 AND session_id IS NOT NULL";
 const ROWS = `/* sessions.rows */ SELECT ${MESSAGE_COLUMNS} FROM messages m
   WHERE m.tenant_id = $1 AND m.session_key = $2 AND m.seq BETWEEN $3 AND $4 ORDER BY m.seq`;
+// Params: as ROWS, $5 bytes. The first row always, then as many as fit; the sizes are known without reading the bodies.
+const ROWS_TO_SEAL = `/* sessions.rows_to_seal */ SELECT ${MESSAGE_COLUMNS}, m.total::float8 AS total
+  FROM (
+    SELECT m.*, coalesce(pg_column_size(m.body), 0) AS size, sum(coalesce(pg_column_size(m.body), 0)) OVER (ORDER BY m.seq) AS total
+    FROM messages m WHERE m.tenant_id = $1 AND m.session_key = $2 AND m.seq BETWEEN $3 AND $4
+  ) m WHERE m.total - m.size = 0 OR m.total <= $5 ORDER BY m.seq`;
 const SEGMENTS = `/* sessions.segments */ SELECT first_seq, last_seq, sha256, bytes FROM transcript_segments
   WHERE tenant_id = $1 AND session_key = $2 AND last_seq >= $3 AND first_seq <= $4 ORDER BY first_seq`;
 const SEAL_CANDIDATES = "/* sessions.seal_candidates */ SELECT * FROM seal_candidates($1, $2, $3, $4)";
@@ -83,7 +89,7 @@ export function postgresSessionStore({ pool, random }: PostgresSessionStoreOptio
     get: (tenant, key) => inTenant(pool, tenant, "read a session", (query) => getSession(query, tenant, key)),
 
     list: (tenant, query) =>
-      inTenant(pool, tenant, "list sessions", (run) => listSessions(run, tenant, query)),
+      atOneMoment(pool, tenant, "list sessions", (run) => listSessions(run, tenant, query)),
 
     create: (tenant, { key, agentId, sessionId, createdVia, ...patch }) =>
       inTenant(pool, tenant, "create a session", async (query) => {
@@ -149,7 +155,7 @@ export function postgresSessionStore({ pool, random }: PostgresSessionStoreOptio
       }),
 
     history: (tenant, key, { limit, beforeSeq, includeReset }) =>
-      inTenant(pool, tenant, "read history", async (query) => {
+      atOneMoment(pool, tenant, "read history", async (query) => {
         const heads = await readHeads(query, tenant, key);
         if (!heads) return { rows: [], segments: [], total: 0 };
         const from = includeReset ? heads.base_seq : heads.reset_seq;
@@ -159,7 +165,7 @@ export function postgresSessionStore({ pool, random }: PostgresSessionStoreOptio
       }),
 
     context: (tenant, key, afterSeq) =>
-      inTenant(pool, tenant, "read the context", async (query) => {
+      atOneMoment(pool, tenant, "read the context", async (query) => {
         const heads = await readHeads(query, tenant, key);
         if (!heads) return { rows: [], segments: [] };
         return readRange(query, tenant, key, heads, Math.max(heads.reset_seq, afterSeq) + 1, heads.head_seq);
@@ -180,13 +186,17 @@ export function postgresSessionStore({ pool, random }: PostgresSessionStoreOptio
           ).rows,
       );
       const candidates: SealCandidate[] = [];
+      let left = SEAL_MAX_BYTES;
       for (const row of found) {
+        if (left < SEAL_MAX_BYTES / 2) break; // the next call has room for a segment worth its object
         const tenant = row.tenant_id as TenantId;
         const sessionKey = row.session_key as SessionKey;
-        const rows = await inTenant(pool, tenant, "read rows to seal", (query) =>
-          readRows(query, tenant, sessionKey, row.sealed_seq + 1, row.last_seq),
+        const range = [tenant, sessionKey, row.sealed_seq + 1, row.last_seq, left];
+        const { rows } = await inTenant(pool, tenant, "read rows to seal", (query) =>
+          query<MessageRow & { total: number }>(ROWS_TO_SEAL, range),
         );
-        if (rows.length > 0) candidates.push({ tenant, sessionKey, rows });
+        if (rows.length > 0) candidates.push({ tenant, sessionKey, rows: rows.map(transcriptRow) });
+        left -= rows.at(-1)?.total ?? 0;
       }
       return candidates;
     },
@@ -238,7 +248,10 @@ async function readRows(
   return rows.map(transcriptRow);
 }
 
-/** Rows of the hot tail within first..last, and the segments that hold the older part of that range. */
+/**
+ * Rows of the hot tail within first..last, and the segments that hold the older part of that range. Heads, rows and
+ * segments must be of one moment: the archiver empties rows at any time.
+ */
 async function readRange(
   query: TenantQuery,
   tenant: TenantId,

@@ -18,12 +18,35 @@ export function inTenant<T>(
   doing: string,
   work: (query: TenantQuery) => Promise<T>,
 ): Promise<T> {
+  return scoped(pool, tenant, doing, "BEGIN", work);
+}
+
+/**
+ * As `inTenant`, for reading only: all queries of `work` see the rows of one moment, whatever is committed meanwhile.
+ * For answers that are put together from several queries.
+ */
+export function atOneMoment<T>(
+  pool: pg.Pool,
+  tenant: TenantId,
+  doing: string,
+  work: (query: TenantQuery) => Promise<T>,
+): Promise<T> {
+  return scoped(pool, tenant, doing, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", work);
+}
+
+function scoped<T>(
+  pool: pg.Pool,
+  tenant: TenantId,
+  doing: string,
+  begin: string,
+  work: (query: TenantQuery) => Promise<T>,
+): Promise<T> {
   return translated(doing, async () => {
     const client = await pool.connect();
     let broken: Error | undefined;
     try {
       // One simple-protocol message: begins and scopes in one round trip.
-      await client.query(`BEGIN; SET LOCAL openclaw_ha.tenant = ${client.escapeLiteral(tenant)}`);
+      await client.query(`${begin}; SET LOCAL openclaw_ha.tenant = ${client.escapeLiteral(tenant)}`);
       const result = await work((text, values) => client.query(text, values));
       await client.query("COMMIT");
       return result;

@@ -2,6 +2,7 @@ import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
+import { provisionerContract } from "../../ports/contract/provisioner.contract.ts";
 import type { InstanceSpec } from "../../ports/provisioner.ts";
 import { fileInstanceRecords } from "../../supervisor/instance-records.ts";
 import { machineProcesses } from "../../supervisor/machine.ts";
@@ -14,6 +15,8 @@ import { probeReady } from "./ready-probe.ts";
 
 /** Goes on until it is told to end. */
 const SLEEPS = "setInterval(() => {}, 1000)";
+/** Goes on also when it is told to end. */
+const DEAF = `process.on("SIGTERM", () => {}); console.log("deaf"); ${SLEEPS}`;
 /** Leaves a grandchild behind in its process group, and says who it is. */
 const HAS_CHILD = `
   const { spawn } = await import("node:child_process");
@@ -58,28 +61,27 @@ const pidsOf = async (provisioner: ProcessProvisioner): Promise<Record<string, n
 
 const runs = (pid: number | null | undefined): boolean => machineProcesses.identify(pid ?? 0) !== null;
 
-describe("instances as processes of this machine", () => {
-  it("stay as they are when the same specs are applied again", async () => {
-    const { open } = await machine();
-    const provisioner = open();
-    await provisioner.apply([spec("a"), spec("b")]);
-    const before = await pidsOf(provisioner);
-    await provisioner.apply([spec("a"), spec("b")]);
-    expect(await pidsOf(provisioner)).toEqual(before);
-    expect(runs(before["a"]) && runs(before["b"])).toBe(true);
-  });
+provisionerContract("processes", async () => {
+  const { open, logFile } = await machine();
+  return {
+    open,
+    spec: (id, version = 1) => spec(id, SLEEPS, { VERSION: String(version) }),
+    stubborn: (id) => ({
+      spec: spec(id, DEAF),
+      started: () => until(async () => (await readFile(logFile(id), "utf8")).includes("deaf")),
+    }),
+    runs,
+    crash: (pid) => process.kill(pid, "SIGKILL"),
+  };
+});
 
-  it("are started, replaced and stopped as the specs change", async () => {
+describe("instances as processes of this machine", () => {
+  it("have a record each for as long as they are wanted", async () => {
     const { open, records } = await machine();
     const provisioner = open();
     await provisioner.apply([spec("a"), spec("b"), spec("c")]);
-    const before = await pidsOf(provisioner);
+    expect(await records.ids()).toEqual(["a", "b", "c"]);
     await provisioner.apply([spec("a"), spec("b", SLEEPS, { NEW: "1" }), spec("d")]);
-    const after = await pidsOf(provisioner);
-    expect(after["a"]).toBe(before["a"]);
-    expect(after["b"]).not.toBe(before["b"]);
-    expect(Object.keys(after).sort()).toEqual(["a", "b", "d"]);
-    expect([runs(before["b"]), runs(before["c"]), runs(after["d"])]).toEqual([false, false, true]);
     expect(await records.ids()).toEqual(["a", "b", "d"]);
   });
 
@@ -117,17 +119,6 @@ describe("instances as processes of this machine", () => {
     expect(fresh).not.toBe(unrecorded);
     expect(runs(unrecorded)).toBe(false);
     expect(runs(fresh)).toBe(true);
-  });
-
-  it("are stopped also by a provisioner that has not applied anything", async () => {
-    const { open, records } = await machine();
-    const first = open();
-    await first.apply([spec("a")]);
-    const { a } = await pidsOf(first);
-    await first.detach();
-    await open().stop("a", 2_000);
-    expect(runs(a)).toBe(false);
-    expect(await records.ids()).toEqual([]);
   });
 
   it("never take the process of somebody else for theirs", async () => {

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { HAError } from "../../core/errors.ts";
+import { loggerContract } from "../../ports/contract/logger.contract.ts";
 import type { Logger } from "../../ports/logger.ts";
 import { jsonLogger } from "./logger.ts";
 
@@ -21,6 +22,21 @@ function capture(level: "debug" | "info" = "info"): {
       .map((line) => JSON.parse(line) as Record<string, unknown>);
   return { log, lines, text: () => text };
 }
+
+loggerContract("JSON lines", () => {
+  let text = "";
+  return {
+    log: jsonLogger({ level: "debug", destination: { write: (line) => void (text += line) } }),
+    lines: () =>
+      text
+        .split("\n")
+        .filter(Boolean)
+        .map((line) => {
+          const { level, event, time: _, ...fields } = JSON.parse(line) as Record<string, unknown>;
+          return { level: String(level), event: String(event), fields };
+        }),
+  };
+});
 
 describe("jsonLogger", () => {
   it("writes a line of JSON with level, time, event and the fields of all its parents", () => {

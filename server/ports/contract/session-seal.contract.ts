@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { SessionKey } from "../../core/ids.ts";
-import type { NewMessage } from "../../core/transcript.ts";
+import { HOT_TAIL_ROWS, type NewMessage } from "../../core/transcript.ts";
 import type { SealCandidate, Segment } from "../session-store.ts";
 import { newSession } from "./session-record.contract.ts";
 import type { OpenStores } from "./store-fixture.ts";
@@ -27,6 +27,31 @@ export function sessionSealContract(open: OpenStores): void {
       for (let i = 0; i < 3; i++) await written(world, 6);
       expect(await world.sessions.sealCandidates(4, 2)).toHaveLength(2);
       expect(await world.sessions.sealCandidates(4, 0)).toEqual([]);
+    });
+
+    it("offers a long tail at its usual length, however many shorter ones there are before it", async () => {
+      const world = await storeWorld(open);
+      for (const name of ["a", "b", "c"]) await answered(world, newKey(name), HOT_TAIL_ROWS / 2);
+      const long = newKey("z");
+      await answered(world, long, HOT_TAIL_ROWS + 1);
+      const offered = await world.sessions.sealCandidates(HOT_TAIL_ROWS, 2);
+      expect(offered.map(({ sessionKey }) => sessionKey)).toEqual([long]);
+      await world.sessions.delete(world.tenant, long);
+    });
+
+    it("leaves a sealed session alone until there is enough for another object", async () => {
+      const world = await storeWorld(open);
+      const key = newKey();
+      await answered(world, key, HOT_TAIL_ROWS + 1);
+      const [candidate] = await world.sessions.sealCandidates(HOT_TAIL_ROWS, 10);
+      const lastSeq = candidate!.rows.at(-1)!.seq;
+      await world.sessions.seal(world.tenant, key, { firstSeq: 1, lastSeq, object });
+      await answered(world, key, 1);
+      expect(await world.sessions.sealCandidates(HOT_TAIL_ROWS, 10)).toEqual([]);
+      await answered(world, key, HOT_TAIL_ROWS);
+      const [next] = await world.sessions.sealCandidates(HOT_TAIL_ROWS, 10);
+      expect(next!.rows[0]!.seq).toBe(lastSeq + 1);
+      await world.sessions.delete(world.tenant, key);
     });
 
     it("goes on behind what is sealed, and stops when the tail is short", async () => {
@@ -155,6 +180,13 @@ async function written(
   const messages = Array.from({ length: rows }, (_, i) => message(`row ${i + 1}`));
   for (const one of messages) await sessions.append(tenant, key, one);
   return { key, messages };
+}
+
+/** One run whose answer is so many messages long. */
+async function answered({ accept, worker, claim, finish }: StoreWorld, key: SessionKey, messages: number) {
+  await accept(key);
+  const grant = await claim(await worker(), key);
+  await finish(grant, { messages: Array.from({ length: messages }, (_, i) => message(`part ${i}`)) });
 }
 
 async function candidateOf(

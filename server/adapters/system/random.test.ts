@@ -1,0 +1,4 @@
+import { randomContract } from "../../ports/contract/random.contract.ts";
+import { systemRandom } from "./random.ts";
+
+randomContract("system", () => systemRandom);
