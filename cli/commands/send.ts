@@ -99,6 +99,9 @@ function observer({ output }: CliContext, state: Progress, wait: boolean): SendO
     onSending() {
       if (state.run === "not sent") state.run = "sent";
     },
+    onRefused() {
+      if (state.run === "sent") state.run = "not sent";
+    },
     onAccepted(run) {
       state.run = "accepted";
       output.event({ type: "accepted", ...run }, ({ runId }) => (wait ? null : runId));
