@@ -25,7 +25,9 @@ describe("a deployment", () => {
     const deployment = await started();
     const { supervisor: first, ...before } = pidsOf(await deployment.status());
     await deployment.kill("supervisor");
-    expect(await deployment.status()).toMatchObject({ supervisor: { pid: null } });
+    const unwatched = await deployment.status();
+    expect(unwatched).toMatchObject({ supervisor: { pid: null }, stores: { postgres: { healthy: true } } });
+    expect(unwatched.queue).toEqual({ ready: 0, running: 0, oldestReadyMs: 0 });
     expect((await deployment.cli(["send", "still here"])).stdout).toContain("You said: still here");
     const { supervisor: second, ...after } = pidsOf(await deployment.up());
     expect(after).toEqual(before);
