@@ -1,4 +1,4 @@
-import { HAError, isHAError } from "../server/core/errors.ts";
+import { HAError, isHAError, withHint } from "../server/core/errors.ts";
 import { agentId, type SessionKey } from "../server/core/ids.ts";
 import { canonicalSessionKey } from "../server/core/session-key.ts";
 import type { EventBus } from "../server/ports/event-bus.ts";
@@ -8,6 +8,8 @@ import type { RunQueue } from "../server/ports/run-queue.ts";
 import type { SessionStore } from "../server/ports/session-store.ts";
 import { type InstanceConfig, readInstanceConfig } from "../server/config.ts";
 import type { CliContext, Environment } from "./context.ts";
+
+const STORE_HINT = "`openclaw-ha doctor` says more, `openclaw-ha up` starts what is down";
 
 /** The stores of a deployment, for commands that look at them or repair something in them. */
 export interface DeploymentPorts {
@@ -63,6 +65,10 @@ export async function withPorts<T>(
   });
   try {
     return await use(ports);
+  } catch (thrown) {
+    // Thrown as it came where there is nothing to add: interruptions are no errors of ours.
+    if (!isHAError(thrown)) throw thrown;
+    throw withHint(thrown, "STORE_UNAVAILABLE", STORE_HINT);
   } finally {
     await ports.close();
   }

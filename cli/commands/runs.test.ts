@@ -52,6 +52,16 @@ describe("openclaw-ha runs", () => {
     expect((await cli("runs", "list", "--status", "asleep")).exitCode).toBe(2);
   });
 
+  it("says what to do where PostgreSQL does not answer", async () => {
+    const { cli, ledger } = await setup();
+    ledger.break("before");
+    const run = await cli("runs", "list", ...OWN);
+    expect(run.exitCode).toBe(69);
+    expect(run.json()).toMatchObject({
+      error: { code: "STORE_UNAVAILABLE", hint: expect.stringContaining("openclaw-ha up") as unknown },
+    });
+  });
+
   it("reads all runs, page by page", async () => {
     const { cli, realLedger, send } = await setup();
     for (let i = 0; i < 501; i++) await send("text", `run-${i}`);
