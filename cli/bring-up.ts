@@ -42,11 +42,11 @@ export async function bringUp(
       const { foreground } = await import("./foreground.ts");
       return await foreground(context, view);
     }
-    output.result(view, (ready) => upText(ready, context.clock.now()));
+    output.result(view, (ready) => upText(ready, context));
   } catch (error) {
     if (signal.aborted && !isHAError(error)) {
       output.progress(
-        "not waiting any longer: the deployment goes on starting (openclaw-ha status, openclaw-ha down)",
+        `not waiting any longer: the deployment goes on starting (${context.program} status, ${context.program} down)`,
       );
     }
     throw error;
@@ -132,5 +132,5 @@ function pick(env: CliContext["env"], names: readonly string[]): Record<string, 
   return Object.fromEntries(entries.filter(([, value]) => value !== ""));
 }
 
-const upText = (view: DeploymentView, now: number): string =>
-  `${statusText(view, now)}\n\nnext: openclaw-ha send "hello"    addresses and tokens: openclaw-ha env`;
+const upText = (view: DeploymentView, { clock, program }: CliContext): string =>
+  `${statusText(view, clock.now())}\n\nnext: ${program} send "hello"    addresses and tokens: ${program} env`;

@@ -9,8 +9,6 @@ import type { SessionStore } from "../server/ports/session-store.ts";
 import { type InstanceConfig, readInstanceConfig } from "../server/config.ts";
 import type { CliContext, Environment } from "./context.ts";
 
-const STORE_HINT = "`openclaw-ha doctor` says more, `openclaw-ha up` starts what is down";
-
 /** The stores of a deployment, for commands that look at them or repair something in them. */
 export interface DeploymentPorts {
   readonly ledger: RunLedger;
@@ -68,7 +66,11 @@ export async function withPorts<T>(
   } catch (thrown) {
     // Thrown as it came where there is nothing to add: interruptions are no errors of ours.
     if (!isHAError(thrown)) throw thrown;
-    throw withHint(thrown, "STORE_UNAVAILABLE", STORE_HINT);
+    throw withHint(
+      thrown,
+      "STORE_UNAVAILABLE",
+      `\`${context.program} doctor\` says more, \`${context.program} up\` starts what is down`,
+    );
   } finally {
     await ports.close();
   }

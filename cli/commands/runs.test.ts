@@ -55,11 +55,10 @@ describe("openclaw-ha runs", () => {
   it("says what to do where PostgreSQL does not answer", async () => {
     const { cli, ledger } = await setup();
     ledger.break("before");
-    const run = await cli("runs", "list", ...OWN);
+    const run = await cli("--name", "blue", "runs", "list", ...OWN);
     expect(run.exitCode).toBe(69);
-    expect(run.json()).toMatchObject({
-      error: { code: "STORE_UNAVAILABLE", hint: expect.stringContaining("openclaw-ha up") as unknown },
-    });
+    const hint = expect.stringContaining("`openclaw-ha --name blue up`") as unknown;
+    expect(run.json()).toMatchObject({ error: { code: "STORE_UNAVAILABLE", hint } });
   });
 
   it("reads all runs, page by page", async () => {
