@@ -50,6 +50,8 @@ describe("openclaw-ha runs", () => {
     expect(await ids("--limit", "all", "--status", "queued,running")).toHaveLength(5);
     expect(await ids("--status", "dead")).toEqual([]);
     expect((await cli("runs", "list", "--status", "asleep")).exitCode).toBe(2);
+    const lost = await cli("runs", "list", "--before", "nobody", ...OWN);
+    expect(lost.json()).toMatchObject({ error: { code: "NOT_FOUND", message: "there is no run nobody" } });
   });
 
   it("says what to do where PostgreSQL does not answer", async () => {
