@@ -10,6 +10,7 @@ import type { DesiredTopology } from "../server/supervisor/deployment.ts";
 import { readDeployment } from "../server/supervisor/deployment.ts";
 import { searchFolders } from "../server/supervisor/machine-parts.ts";
 import { installMissing, missingError, missingPrograms } from "../server/supervisor/requirements.ts";
+import { readSecrets } from "../server/supervisor/secrets.ts";
 import type { DeploymentView } from "../server/supervisor/view.ts";
 import type { CliContext } from "./context.ts";
 import type { TopologyChoice, UpFlags } from "./desired-topology.ts";
@@ -42,11 +43,11 @@ export async function bringUp(
       const { foreground } = await import("./foreground.ts");
       return await foreground(context, view);
     }
-    output.result(view, (ready) => upText(ready, context.clock.now()));
+    output.result(view, (ready) => upText(ready, context));
   } catch (error) {
     if (signal.aborted && !isHAError(error)) {
       output.progress(
-        "not waiting any longer: the deployment goes on starting (openclaw-ha status, openclaw-ha down)",
+        `not waiting any longer: the deployment goes on starting (${context.program} status, ${context.program} down)`,
       );
     }
     throw error;
@@ -60,6 +61,7 @@ async function plan(
   flags: UpFlags,
 ): Promise<ApplyRequest> {
   const { configFile, cwd, deployment, env } = context;
+  const known = { ...(await readSecrets(deployment.dataDir))?.environment, ...given(env) };
   const choices: TopologyChoice[] = [
     choiceOfFlags(topology, flags, cwd),
     choiceOfEnvironment(env, cwd),
@@ -68,7 +70,7 @@ async function plan(
   requireTopology(choices.find((choice) => choice.topology !== undefined)?.topology ?? "v2");
   const kept = (await readDeployment(deployment.dataDir))?.desired ?? null;
   const { desired, urls } = resolveTopology(choices, kept);
-  const config = await readConfig(context, desired);
+  const config = await readConfig(context, known, desired);
   return {
     desired: {
       ...desired,
@@ -78,7 +80,7 @@ async function plan(
     secrets: {
       ...urls,
       ...(config.token === null ? {} : { gatewayToken: config.token }),
-      environment: pick(env, [
+      environment: pick(known, [
         ...config.environmentNames,
         ...(desired.objects.mode === "s3" ? AWS_NAMES : []),
       ]),
@@ -89,8 +91,16 @@ async function plan(
 /** Where the keys of S3 come from; instances need them under these names. */
 const AWS_NAMES = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"];
 
+/** Variables that say something: a later `up` may come from a shell that has not all of an earlier one's. */
+const given = (env: CliContext["env"]): CliContext["env"] =>
+  Object.fromEntries(Object.entries(env).filter(([, value]) => value !== undefined && value !== ""));
+
 /** @throws HAError CONFIG_INVALID with every error of openclaw.json */
-async function readConfig({ env, output }: CliContext, { openclawConfig }: DesiredTopology) {
+async function readConfig(
+  { output }: CliContext,
+  env: CliContext["env"],
+  { openclawConfig }: DesiredTopology,
+) {
   // The address is not known yet; that there is a demo model is all that matters for checking the file.
   const settings = loadOpenClawConfig({ path: openclawConfig, env, demoModelUrl: "http://127.0.0.1/v1" });
   for (const warning of settings.warnings) output.warning(warning);
@@ -132,5 +142,5 @@ function pick(env: CliContext["env"], names: readonly string[]): Record<string, 
   return Object.fromEntries(entries.filter(([, value]) => value !== ""));
 }
 
-const upText = (view: DeploymentView, now: number): string =>
-  `${statusText(view, now)}\n\nnext: openclaw-ha send "hello"    addresses and tokens: openclaw-ha env`;
+const upText = (view: DeploymentView, { clock, program }: CliContext): string =>
+  `${statusText(view, clock.now())}\n\nnext: ${program} send "hello"    addresses and tokens: ${program} env`;

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { deploymentRef } from "./context.ts";
+import { deploymentRef, programFor } from "./context.ts";
 
 const home = { HOME: "/home/ada" };
 
@@ -33,5 +33,15 @@ describe("deploymentRef", () => {
     expect(() => deploymentRef({ name }, home, "/")).toThrowError(
       expect.objectContaining({ code: "REQUEST_INVALID" }),
     );
+  });
+});
+
+describe("programFor", () => {
+  it("is the program with the flags that pick the deployment, from any folder", () => {
+    expect(programFor({}, "/")).toBe("openclaw-ha");
+    expect(programFor({ name: "blue", dataDir: "here" }, "/srv")).toBe(
+      "openclaw-ha --name blue --data-dir /srv/here",
+    );
+    expect(programFor({ dataDir: "/my folder" }, "/")).toBe("openclaw-ha --data-dir '/my folder'");
   });
 });

@@ -42,6 +42,8 @@ export interface CliContext {
   readonly projectRoot: string;
   /** Known once the command line is parsed: use it inside of actions only. */
   readonly deployment: DeploymentRef;
+  /** How the deployment of this command is meant in another one, for hints: `openclaw-ha`, with the flags that pick it. */
+  readonly program: string;
   /** openclaw-ha.yaml: `--config`, `OPENCLAW_HA_CONFIG`, or the one in the working directory; null where there is none. */
   readonly configFile: string | null;
   /** Opens the stores of a deployment; `withPorts` of ports.ts also closes them. */
@@ -81,6 +83,9 @@ export function createContext(options: ContextOptions): CliContext {
     get deployment() {
       return deploymentRef(globals(), options.env, options.cwd);
     },
+    get program() {
+      return programFor(globals(), options.cwd);
+    },
     get configFile() {
       const named = globals().config ?? (options.env["OPENCLAW_HA_CONFIG"] || undefined);
       if (named !== undefined) return path.resolve(options.cwd, named);
@@ -89,6 +94,19 @@ export function createContext(options: ContextOptions): CliContext {
     },
   };
 }
+
+/** What is set by the environment is set for the next command too, and needs no flag. */
+export function programFor({ name, dataDir }: GlobalFlags, cwd: string): string {
+  const flags = [
+    ...(name === undefined ? [] : ["--name", name]),
+    ...(dataDir === undefined ? [] : ["--data-dir", quoted(path.resolve(cwd, dataDir))]),
+  ];
+  return ["openclaw-ha", ...flags].join(" ");
+}
+
+/** As a word of a POSIX shell. */
+const quoted = (word: string): string =>
+  /^[\w./:@%+,-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
 
 /** A name is part of a path and of log lines. */
 const NAME = /^[a-z0-9][a-z0-9_.-]{0,62}$/;

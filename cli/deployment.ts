@@ -54,7 +54,7 @@ export async function gatewayAccess(context: CliContext, tenant: string): Promis
   const { addresses, state } = await loadDeployment(context.deployment);
   if (state.phase === "stopped") {
     throw new HAError("NOT_RUNNING", `deployment ${JSON.stringify(state.name)} is stopped`, {
-      hint: "start it with `openclaw-ha up`",
+      hint: `start it with \`${context.program} up\``,
     });
   }
   const token = tenant === "default" ? addresses.gatewayToken : env["OPENCLAW_GATEWAY_TOKEN"];

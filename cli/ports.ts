@@ -1,4 +1,4 @@
-import { HAError, isHAError } from "../server/core/errors.ts";
+import { HAError, isHAError, withHint } from "../server/core/errors.ts";
 import { agentId, type SessionKey } from "../server/core/ids.ts";
 import { canonicalSessionKey } from "../server/core/session-key.ts";
 import type { EventBus } from "../server/ports/event-bus.ts";
@@ -63,6 +63,14 @@ export async function withPorts<T>(
   });
   try {
     return await use(ports);
+  } catch (thrown) {
+    // Thrown as it came where there is nothing to add: interruptions are no errors of ours.
+    if (!isHAError(thrown)) throw thrown;
+    throw withHint(
+      thrown,
+      "STORE_UNAVAILABLE",
+      `\`${context.program} doctor\` says more, \`${context.program} up\` starts what is down`,
+    );
   } finally {
     await ports.close();
   }

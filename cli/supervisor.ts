@@ -3,6 +3,7 @@ import { HAError, isHAError } from "../server/core/errors.ts";
 import type { SupervisorClient } from "../server/supervisor/client.ts";
 import { ensureSupervisor } from "../server/supervisor/launch.ts";
 import { findSupervisor } from "../server/supervisor/client.ts";
+import { createMonitor } from "../server/supervisor/monitor.ts";
 import { viewFromFiles } from "../server/supervisor/files-view.ts";
 import type { DeploymentView } from "../server/supervisor/view.ts";
 import type { CliContext } from "./context.ts";
@@ -77,11 +78,18 @@ function isListed(pid: number): boolean {
 }
 
 /** A deployment as its supervisor sees it or, without one that answers, as its files and processes tell. */
-export async function currentView({ deployment }: CliContext): Promise<DeploymentView> {
+export async function currentView({ clock, deployment }: CliContext): Promise<DeploymentView> {
   const supervisor = await findSupervisor(deployment.dataDir);
   if (supervisor !== null) {
     const view = await supervisor.view().catch(() => null);
     if (view !== null) return view;
   }
-  return viewFromFiles(deployment.dataDir, deployment.name);
+  return viewFromFiles(deployment.dataDir, deployment.name, async (url) => {
+    const { supervisorDatabase } = await import("../server/supervisor-database.ts");
+    const database = supervisorDatabase();
+    const observation = await createMonitor(clock, () => database.observe({ url })).latest(0);
+    // One that did not answer would not say goodbye either.
+    void database.close().catch(() => {});
+    return observation;
+  });
 }

@@ -50,6 +50,17 @@ describe("openclaw-ha runs", () => {
     expect(await ids("--limit", "all", "--status", "queued,running")).toHaveLength(5);
     expect(await ids("--status", "dead")).toEqual([]);
     expect((await cli("runs", "list", "--status", "asleep")).exitCode).toBe(2);
+    const lost = await cli("runs", "list", "--before", "nobody", ...OWN);
+    expect(lost.json()).toMatchObject({ error: { code: "NOT_FOUND", message: "there is no run nobody" } });
+  });
+
+  it("says what to do where PostgreSQL does not answer", async () => {
+    const { cli, ledger } = await setup();
+    ledger.break("before");
+    const run = await cli("--name", "blue", "runs", "list", ...OWN);
+    expect(run.exitCode).toBe(69);
+    const hint = expect.stringContaining("`openclaw-ha --name blue up`") as unknown;
+    expect(run.json()).toMatchObject({ error: { code: "STORE_UNAVAILABLE", hint } });
   });
 
   it("reads all runs, page by page", async () => {

@@ -46,6 +46,9 @@ const listCommand = (context: CliContext): Command =>
         };
         const rows: RunRow[] = [];
         let before = flags.before === undefined ? undefined : runId(flags.before);
+        if (before !== undefined && (await ledger.get(tenantId(flags.tenant), before)) === null) {
+          throw (await import("../runs/cancel-run.ts")).unknownRun(before);
+        }
         for (let left = flags.limit; left > 0;) {
           const limit = Math.min(left, PAGE);
           const page = await ledger.list(tenantId(flags.tenant), {

@@ -109,9 +109,18 @@ describe("openclaw-ha send", () => {
     const { pool, world } = await setup();
     await runCli(["send", "hello", "--idempotency-key", "key-1", "--no-wait"], world());
     const run = await runCli(["send", "other", "--idempotency-key", "key-1", "--json"], world());
-    expect(run).toMatchObject({ exitCode: 1 });
+    expect(run).toMatchObject({ exitCode: 1, stderr: "" });
     expect(run.json()).toMatchObject({ error: { code: "REQUEST_CONFLICT" } });
     expect(await pool.ledger.port.list(ACME, { limit: 10 })).toHaveLength(1);
+  });
+
+  it("does not speak of a run where the gateway refused the message for good", async () => {
+    const { pool, world } = await setup();
+    const run = await runCli(["send", "hello", "--agent", "nobody"], world());
+    expect(run.exitCode).toBe(2);
+    expect(run.stderr).toContain('Agent "nobody"');
+    expect(run.stderr).not.toContain("accepted");
+    expect(await pool.ledger.port.list(ACME, { limit: 10 })).toEqual([]);
   });
 
   it("prints the run's id and ends with --no-wait", async () => {

@@ -81,7 +81,7 @@ async function send(context: CliContext, argument: string, flags: SendFlags): Pr
     }
   } catch (error) {
     if (!state.atLineStart) output.text("\n");
-    const show = `openclaw-ha runs show ${runId}`;
+    const show = `${context.program} runs show ${runId}`;
     if (state.run === "accepted") output.progress(`run ${runId} is acknowledged and goes on: ${show}`);
     if (state.run === "sent") output.progress(`run ${runId} may have been accepted: ${show}`);
     throw error;
@@ -98,6 +98,9 @@ function observer({ output }: CliContext, state: Progress, wait: boolean): SendO
   return {
     onSending() {
       if (state.run === "not sent") state.run = "sent";
+    },
+    onRefused() {
+      if (state.run === "sent") state.run = "not sent";
     },
     onAccepted(run) {
       state.run = "accepted";

@@ -54,6 +54,8 @@ describe("openclaw-ha sessions", () => {
     const first = await keys("--limit", "3");
     expect(first).toEqual(all.slice(0, 3));
     expect(await keys("--limit", "3", "--before", first[2] ?? "")).toEqual(all.slice(3, 6));
+    const lost = await cli("sessions", "list", "--before", "agent:main:nobody", ...OWN);
+    expect(lost.json()).toMatchObject({ error: { code: "NOT_FOUND" } });
     expect(await keys()).toHaveLength(100);
   });
 

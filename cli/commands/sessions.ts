@@ -52,6 +52,9 @@ const listCommand = (context: CliContext): Command =>
         };
         const rows: SessionRow[] = [];
         let before = flags.before === undefined ? undefined : await typedSessionKey(context, flags.before);
+        if (before !== undefined && (await sessions.get(tenantId(flags.tenant), before)) === null) {
+          throw unknownSession(before);
+        }
         for (let left = flags.limit; left > 0;) {
           const limit = Math.min(left, PAGE);
           const page = await sessions.list(tenantId(flags.tenant), {
@@ -67,6 +70,9 @@ const listCommand = (context: CliContext): Command =>
         context.output.result(rows, listText);
       }),
     );
+
+const unknownSession = (key: string): HAError =>
+  new HAError("NOT_FOUND", `there is no session ${key}`, { key, hint: "openclaw-ha sessions list" });
 
 const listText = (rows: readonly SessionRow[]): string =>
   rows.length === 0
@@ -94,12 +100,7 @@ const showCommand = (context: CliContext): Command =>
         const tenant = tenantId(flags.tenant);
         const key = await typedSessionKey(context, typed);
         const session = await ports.sessions.get(tenant, key);
-        if (session === null) {
-          throw new HAError("NOT_FOUND", `there is no session ${key}`, {
-            key,
-            hint: "openclaw-ha sessions list",
-          });
-        }
+        if (session === null) throw unknownSession(key);
         const transcript = await readHistory(ports, session, flags.limit);
         context.output.result({ ...sessionDetails(session), transcript }, () =>
           showText(session, transcript),

@@ -98,6 +98,12 @@ describe("the genuine openclaw program, unmodified", () => {
     expect(called.json()).toMatchObject({ sessions: { count: 1 }, gateway: { instance: "gateway-2" } });
   });
 
+  it("openclaw health prints the agents and their sessions", async () => {
+    const looked = await openclaw("gateway-1", "health");
+    expect({ exitCode: looked.exitCode, stderr: looked.stderr }).toMatchObject({ exitCode: 0 });
+    expect(looked.stdout).toContain("Session store (main): PostgreSQL (1 entries)\n- agent:main:main");
+  });
+
   it("is told that its token is wrong", async () => {
     const url = String(urls["shared"]);
     const called = await openclaw(

@@ -1,5 +1,5 @@
 import { existsSync } from "node:fs";
-import { mkdir } from "node:fs/promises";
+import { mkdir, writeFile } from "node:fs/promises";
 import { createServer, type AddressInfo } from "node:net";
 import { join } from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
@@ -25,7 +25,9 @@ describe("a deployment", () => {
     const deployment = await started();
     const { supervisor: first, ...before } = pidsOf(await deployment.status());
     await deployment.kill("supervisor");
-    expect(await deployment.status()).toMatchObject({ supervisor: { pid: null } });
+    const unwatched = await deployment.status();
+    expect(unwatched).toMatchObject({ supervisor: { pid: null }, stores: { postgres: { healthy: true } } });
+    expect(unwatched.queue).toEqual({ ready: 0, running: 0, oldestReadyMs: 0 });
     expect((await deployment.cli(["send", "still here"])).stdout).toContain("You said: still here");
     const { supervisor: second, ...after } = pidsOf(await deployment.up());
     expect(after).toEqual(before);
@@ -33,6 +35,23 @@ describe("a deployment", () => {
     await deployment.kill("supervisor");
     expect(await deployment.cli(["down"])).toMatchObject({ exitCode: 0 });
     expect(deployment.processes()).toEqual([]);
+  });
+
+  it("is changed from a shell that has not the variables of the first one, which it keeps", async () => {
+    const deployment = await started({ ...SMALL, up: false });
+    const file = join(deployment.folder, "openclaw.json");
+    await writeFile(file, '{ gateway: { auth: { token: "${SOME_TOKEN}" } } }');
+    const up = ["up", "--port", "0", "--gateways", "1", "--openclaw-config", file];
+    const first = await deployment.cli([...up, "--workers", "1"], {
+      env: { SOME_TOKEN: "first-token-1234" },
+    });
+    expect(first).toMatchObject({ exitCode: 0 });
+    expect(await deployment.cli(["up", "--workers", "2"])).toMatchObject({ exitCode: 0 });
+    expect(await deployment.env()).toMatchObject({ OPENCLAW_GATEWAY_TOKEN: "first-token-1234" });
+    const changed = await deployment.cli(["up"], { env: { SOME_TOKEN: "other-token-1234" } });
+    expect(changed).toMatchObject({ exitCode: 0 });
+    expect(await deployment.env()).toMatchObject({ OPENCLAW_GATEWAY_TOKEN: "other-token-1234" });
+    expect((await deployment.cli(["send", "hello"])).stdout).toContain("You said: hello");
   });
 
   it("of which every process was killed at once comes back with its addresses and its sessions", async () => {

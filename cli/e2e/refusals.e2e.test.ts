@@ -61,6 +61,7 @@ describe("exit code 69: something that is needed is not there", () => {
       error: {
         code: "STORE_UNAVAILABLE",
         message: expect.stringMatching(new RegExp(`${store}.*127\\.0\\.0\\.1:1`)) as unknown,
+        hint: expect.stringContaining(flag) as unknown,
       },
     });
     expect(failed.stdout + failed.stderr).not.toContain("s3cret");

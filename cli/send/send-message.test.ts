@@ -57,6 +57,7 @@ function setup(dialled: readonly (HAError | ((method: string) => unknown))[]) {
       REQUEST,
       {
         onSending: () => {},
+        onRefused: () => told.push("refused"),
         onAccepted: ({ runId }) => told.push(`accepted ${runId}`),
         onEvent: (_, step) => void (printed += step.print),
         onInterruption: ({ code }) => told.push(code),

@@ -26,6 +26,8 @@ export interface SendRequest {
 export interface SendObserver {
   /** The message is on its way: from now on the run may exist, whatever happens. Each time it is sent. */
   onSending(): void;
+  /** A gateway answered that it does not accept the message, for good: no run came of it. */
+  onRefused(): void;
   /** The run is acknowledged: it will be executed whatever dies now. Once. */
   onAccepted(run: { readonly runId: string; readonly sessionKey?: string }): void;
   /** One chat event, and what it adds to what is printed. */
@@ -103,9 +105,13 @@ export async function sendMessage(
     const { runId, message, sessionKey } = request;
     observer.onSending();
     await Promise.all([
-      session
-        .request("chat.send", { sessionKey, message, idempotencyKey: runId })
-        .then((answer) => accept(ackSchema.parse(answer).sessionKey)),
+      session.request("chat.send", { sessionKey, message, idempotencyKey: runId }).then(
+        (answer) => accept(ackSchema.parse(answer).sessionKey),
+        (error: unknown) => {
+          if (!asHAError(error).retryable) observer.onRefused();
+          throw error;
+        },
+      ),
       // The connection is told of its own session alone; asked for now, so that nothing waits for it later.
       options.follow ? session.request("sessions.messages.subscribe", { key: sessionKey }) : null,
     ]);

@@ -70,6 +70,12 @@ export class HAError extends Error {
 export const isHAError = (error: unknown, code?: ErrorCode): error is HAError =>
   error instanceof HAError && (code === undefined || error.code === code);
 
+/** The error, with a next step where it is of that code and has none yet. */
+export function withHint(error: HAError, code: ErrorCode, hint: string): HAError {
+  if (error.code !== code || error.details["hint"] !== undefined) return error;
+  return new HAError(code, error.message, { ...error.details, hint }, { cause: error.cause });
+}
+
 /** Any thrown value as an HAError; what is not one becomes INTERNAL with its cause kept. */
 export function asHAError(error: unknown): HAError {
   if (error instanceof HAError) return error;

@@ -208,7 +208,7 @@ describe("many sends at once", () => {
 
   it("answered at once never fill the allowance", async () => {
     const { client } = await setup({ maxInFlight: 2 });
-    const ids = Array.from({ length: 500 }, () => client.send("health"));
+    const ids = Array.from({ length: 500 }, () => client.send("agents.list"));
     const answers = await Promise.all(ids.map((id) => client.response(id)));
     expect(answers.every((answer) => answer.ok)).toBe(true);
   });

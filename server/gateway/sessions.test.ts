@@ -292,4 +292,30 @@ describe("what the gateway says of itself", () => {
     expect(await client.ok("status")).toMatchObject({ sessions: { count: 0 }, gateway: { connections: 1 } });
     expect(gateway.presence.list(ACME)).toMatchObject([{ mode: "gateway", instanceId: "gateway-1" }]);
   });
+
+  it("health names the sessions of every agent, as `openclaw health` prints them", async () => {
+    const { client } = await setup();
+    await client.ok("sessions.create", { key: "agent:work:notes" });
+    const recent = [{ key: "agent:work:notes", updatedAt: expect.any(Number) as number }];
+    expect(await client.ok("health")).toMatchObject({
+      ok: true,
+      sessions: { path: "PostgreSQL", count: 1, recent },
+      agents: [
+        { agentId: "main", sessions: { count: 0, recent: [] } },
+        { agentId: "work", sessions: { count: 1, recent } },
+      ],
+    });
+  });
+
+  it("health answers without Postgres too, and tells no session to who may not read", async () => {
+    const { client, gateway, pool } = await setup();
+    await client.ok("sessions.create", { key: "agent:work:notes" });
+    const unscoped = await connectWire(gateway, { params: { scopes: [] } });
+    expect(await unscoped.ok("health")).toMatchObject({ ok: true, sessions: { count: 0, recent: [] } });
+    pool.sessions.break("before");
+    expect(await client.ok("health")).toMatchObject({
+      ok: true,
+      sessions: { path: "PostgreSQL does not answer", recent: [] },
+    });
+  });
 });

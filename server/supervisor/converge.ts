@@ -1,5 +1,5 @@
 import { isPortFree } from "../adapters/local/free-port.ts";
-import { asHAError, HAError } from "../core/errors.ts";
+import { asHAError, HAError, withHint } from "../core/errors.ts";
 import type { InstanceSpec } from "../ports/provisioner.ts";
 import type { DeploymentBook } from "./book.ts";
 import { APP_ROLE } from "./contract.ts";
@@ -141,7 +141,17 @@ async function prepareDatabase(
   }
   progress("migrating the database");
   const appPassword = desired.postgres.mode === "embedded" ? postgresAppPassword : null;
-  await database.migrate({ adminUrl, appPassword, onProgress: progress });
+  try {
+    await database.migrate({ adminUrl, appPassword, onProgress: progress });
+  } catch (thrown) {
+    throw withHint(
+      asHAError(thrown),
+      "STORE_UNAVAILABLE",
+      desired.postgres.mode === "embedded"
+        ? "see `openclaw-ha logs postgres`"
+        : "check --postgres-url, and that it runs",
+    );
+  }
   await database.prepareTenant({ url: adminUrl, token });
 }
 

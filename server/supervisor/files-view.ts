@@ -4,7 +4,7 @@ import { probeReady } from "../adapters/process/ready-probe.ts";
 import type { InstanceRecords } from "../adapters/process/process-control.ts";
 import type { InstanceSpec, InstanceView } from "../ports/provisioner.ts";
 import { deploymentAddresses } from "./addresses.ts";
-import type { DeploymentState } from "./deployment.ts";
+import type { DeploymentState, Observation } from "./deployment.ts";
 import { deploymentPaths, newDeployment, readDeployment } from "./deployment.ts";
 import { fileInstanceRecords } from "./instance-records.ts";
 import { instanceNames, instanceSpecs } from "./instances.ts";
@@ -18,12 +18,20 @@ import type { DeploymentView, StoreView } from "./view.ts";
 const PROBE_TIMEOUT_MS = 1_000;
 const POSTGRES_PORT = 5_432;
 
+/** Asks the database at the URL for tenants and queue; null where it does not answer. */
+export type AskDatabase = (url: string) => Promise<Observation | null>;
+
 /**
  * What can be said of a deployment without its supervisor: from its files, and by looking which of its processes are
  * alive. Changes nothing. With nothing alive the phase is `stopped`, else `degraded`, because nobody watches.
+ * Tenants and queue are those of the last look, unless `ask` is given and the database answers.
  * @throws HAError CONFIG_INVALID when the files are damaged or of a newer release
  */
-export async function viewFromFiles(dataDir: string, name: string): Promise<DeploymentView> {
+export async function viewFromFiles(
+  dataDir: string,
+  name: string,
+  ask: AskDatabase | null = null,
+): Promise<DeploymentView> {
   const state = (await readDeployment(dataDir)) ?? newDeployment(name, "");
   const secrets = await readSecrets(dataDir);
   const specs = secrets === null ? [] : knownSpecs(dataDir, state, secrets);
@@ -31,14 +39,19 @@ export async function viewFromFiles(dataDir: string, name: string): Promise<Depl
   const instances = await Promise.all(specs.map((spec) => seen(spec, records, state.phase)));
   const stores = secrets === null ? {} : await storesSeen(dataDir, state, secrets);
   const alive = instances.some(({ pid }) => pid !== null) || Object.values(stores).some(({ pid }) => pid);
+  const postgres = stores["postgres"];
+  const url = secrets?.urls.postgres;
+  const asking = ask !== null && postgres?.healthy === true && url !== undefined;
+  const observation = asking ? await ask(url) : null;
   return deploymentView({
     dataDir,
-    state,
+    state: { ...state, observation: observation ?? state.observation },
     phase: alive ? "degraded" : "stopped",
     supervisorPid: null,
     instances,
-    stores,
-    fresh: false,
+    // One that accepts connections and then says nothing is not healthy.
+    stores: asking ? { ...stores, postgres: { ...postgres, healthy: observation !== null } } : stores,
+    fresh: observation !== null,
   });
 }
 

@@ -161,11 +161,20 @@ describe("a deployment on this machine", () => {
   });
 
   it("survives the death of its supervisor, and the next one takes everything over without a restart", async () => {
-    const { up, view, journal } = await deployment();
+    const { dataDir, up, view, journal } = await deployment();
     const before = await up();
     process.kill(before.supervisor.pid!, "SIGKILL");
     await until(() => machineProcesses.identify(before.supervisor.pid!) === null);
     expect(await view()).toMatchObject({ phase: "degraded", supervisor: { pid: null } });
+    const tenants = [{ id: "default", pool: "shared" }];
+    const queue = { ready: 3, running: 1, oldestReadyMs: 5 };
+    const asked = await viewFromFiles(dataDir, "test", async () => ({ at: "now", tenants, queue }));
+    expect(asked).toMatchObject({ phase: "degraded", tenants });
+    expect(asked.queue).toEqual(queue);
+    expect(await viewFromFiles(dataDir, "test", async () => null)).toMatchObject({
+      queue: { stale: true },
+      stores: { postgres: { healthy: false } },
+    });
     expect(alive(pidsOf(before))).toHaveLength(7);
 
     const after = await up();

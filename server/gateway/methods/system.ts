@@ -1,20 +1,21 @@
 import { z } from "zod";
 import { findAgent } from "../../core/catalog.ts";
 import { agentIdentity, agentsList, defaultsOf, modelsList } from "../projection/catalog.ts";
-import { health } from "../projection/health.ts";
+import { healthWithSessions, RECENT_SESSIONS } from "../projection/health.ts";
 import { resolveAgent } from "./params.ts";
 import { method, type Method } from "./registry.ts";
 
 const anything = z.object({});
 const forAgent = z.object({ agentId: z.string().optional(), sessionKey: z.string().optional() });
 
-/** What the gateway says of itself and of its configuration; none of it is read from a store but `status`. */
+/** What the gateway says of itself and of its configuration; sessions alone are read from a store. */
 export const systemMethods: readonly Method[] = [
   method({
     name: "health",
     scope: null,
     params: anything,
-    handle: ({ gateway }) => health(gateway),
+    handle: ({ gateway, connection, tenant }) =>
+      healthWithSessions(gateway, connection.reads ? tenant : null),
   }),
   method({
     name: "status",
@@ -22,7 +23,7 @@ export const systemMethods: readonly Method[] = [
     params: anything,
     async handle({ gateway, tenant }) {
       const { sessions, catalog, clock, settings } = gateway;
-      const { sessions: recent, total } = await sessions.list(tenant, { limit: 5 });
+      const { sessions: recent, total } = await sessions.list(tenant, { limit: RECENT_SESSIONS });
       const now = clock.now();
       const memory = process.memoryUsage();
       return {
