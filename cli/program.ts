@@ -3,6 +3,7 @@ import { HAError } from "../server/core/errors.ts";
 import { doctorCommand } from "./commands/doctor.ts";
 import { downCommand } from "./commands/down.ts";
 import { envCommand } from "./commands/env.ts";
+import { loadtestCommand } from "./commands/loadtest.ts";
 import { logsCommand } from "./commands/logs.ts";
 import { runsCommand } from "./commands/runs.ts";
 import { sendCommand } from "./commands/send.ts";
@@ -29,6 +30,7 @@ const COMMANDS: readonly ((context: CliContext) => Command)[] = [
   sessionsCommand,
   logsCommand,
   doctorCommand,
+  loadtestCommand,
   tenantCommand,
   serveCommand,
 ];
