@@ -100,8 +100,8 @@ const suspicion = ({ generator }: LoadTestResult): Html =>
   generator.suspicion === null
     ? html``
     : html`<p class="note">
-        <b>Read the times with care.</b> The load generator itself was at its limit: ${generator.suspicion}.
-        Fewer messages or clients, or a machine of its own for it, would tell more about the service.
+        <b>Read the times with care:</b> ${generator.suspicion}. On a quieter machine, or with a lighter load,
+        they would tell more about the service.
       </p>`;
 
 const HOW_TO_READ = section(

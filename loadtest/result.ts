@@ -67,7 +67,9 @@ export interface GeneratorFigures {
   readonly cpu: CpuUse | null;
   /** Its part of all the CPU time that the machine has, 0 to 1. */
   readonly machineShare: number | null;
-  /** Why its figures say more about itself than about the service; null: they do not. */
+  /** The part of programs that are neither the generator's nor the deployment's; null where that is not known. */
+  readonly othersShare: number | null;
+  /** Why the times say more about something else than about the service; null: they do not. */
   readonly suspicion: string | null;
 }
 

@@ -6,6 +6,7 @@ import { HAError } from "../server/core/errors.ts";
 import { watchCpu } from "./cpu-watch.ts";
 import { modelMs, type Plan, type PlannedTenant } from "./k6/lib/plan.ts";
 import { runK6 } from "./k6-process.ts";
+import { generatorFigures } from "./generator-figures.ts";
 import { findLimit } from "./limit.ts";
 import { loadSeconds, planOf } from "./plan.ts";
 import type { Profile } from "./profiles.ts";
@@ -14,7 +15,6 @@ import { type Baseline, KEPT_FORMAT, type KeptRun, type LoadTestResult } from ".
 import { loadReport } from "./load-report.ts";
 import { parseSample, Samples } from "./samples.ts";
 import { seriesOf } from "./series.ts";
-import { GENERATOR_LIMITS } from "./slos.ts";
 import { countOf, judge, type K6Summary, parseSummary, percentilesOf } from "./verdict.ts";
 
 /** What is loaded. */
@@ -165,28 +165,11 @@ function resultOf(
     classes: Object.fromEntries(classes) as LoadTestResult["classes"],
     reasons: [...samples.reasons.values()].sort((a, b) => b.count - a.count),
     limit: profile.findsLimit === true && first ? findLimit(seconds, { modelMs: modelMs(first) }) : null,
-    generator: generatorFigures(summary, cpu?.use ?? null),
+    generator: generatorFigures(percentilesOf(summary, "lag"), cpu?.use ?? null),
     startedAt,
     seconds: Math.round(loadSeconds(plan) * 10) / 10,
     clients: plan.groups.reduce((sum, { clients }) => sum + clients, 0),
     target: target.description,
     command,
   };
-}
-
-function generatorFigures(
-  summary: K6Summary,
-  cpu: LoadTestResult["generator"]["cpu"],
-): LoadTestResult["generator"] {
-  const lagMs = percentilesOf(summary, "lag");
-  const share = cpu === null ? null : cpu.generator / (cpu.seconds * cpu.cores);
-  const machineShare = share === null ? null : Math.round(share * 1_000) / 1_000;
-  const { lagP99Ms, machineShare: shareMax } = GENERATOR_LIMITS;
-  const suspicion =
-    lagMs.p99 !== null && lagMs.p99 > lagP99Ms
-      ? `one message in a hundred left it more than ${Math.round(lagMs.p99)} ms late: it could not keep the pace`
-      : machineShare !== null && machineShare > shareMax
-        ? `it took ${Math.round(machineShare * 100)} % of the machine that the service runs on`
-        : null;
-  return { lagMs, cpu, machineShare, suspicion };
 }

@@ -44,8 +44,9 @@ const DRAWN: readonly TrendName[] = [
 
 /** @param cores drawn over the same axis; they were measured by wall clock as well */
 export function seriesOf(samples: Samples, groups: readonly string[], cores: RunSeries["cores"]): RunSeries {
-  const seconds = samples.seconds();
-  const began = (samples.loadBeganAt ?? (seconds[0]?.at ?? 0) * 1_000) / 1_000;
+  const began = (samples.loadBeganAt ?? 0) / 1_000;
+  // Clients that connect are not the load.
+  const seconds = samples.seconds().filter(({ at }) => at >= Math.floor(began));
   const every = Math.max(1, Math.ceil(seconds.length / POINTS_MAX));
   const intervals: { readonly at: number; readonly parts: Second[] }[] = [];
   for (let n = 0; n < seconds.length; n += every) {

@@ -32,10 +32,12 @@ export const SLOS = {
   bigMessageOverheadP99Ms: 10_000,
 } as const;
 
-/** The generator itself: above these its figures are more about itself than about the service. */
+/** Above these the figures of a run are more about the generator or its neighbours than about the service. */
 export const GENERATOR_LIMITS = {
   /** How late messages leave it, while connected. */
   lagP99Ms: 100,
   /** Its part of the machine's CPU time. */
   machineShare: 0.5,
+  /** The part of programs that have nothing to do with the test. */
+  othersShare: 0.25,
 } as const;

@@ -67,7 +67,7 @@ function tellMissed({ output }: CliContext, { thresholds, generator }: LoadTestR
   const missed = thresholds.filter(({ ok }) => !ok).map(({ name }) => name);
   if (missed.length > 0) output.warning(`missed: ${missed.join("; ")}`);
   if (generator.suspicion !== null) {
-    output.warning(`the load generator was at its limit: ${generator.suspicion}`);
+    output.warning(`read the times with care: ${generator.suspicion}`);
   }
 }
 

@@ -1,11 +1,12 @@
 import type { ReportParts } from "../load-report.ts";
-import type { Band, Point, Series } from "../report/chart.ts";
+import { modelMs } from "../k6/lib/plan.ts";
+import type { Profile } from "../profiles.ts";
+import type { Band, Point, Series, Target } from "../report/chart.ts";
 import { lineChart } from "../report/chart.ts";
 import { html, type Html } from "../report/html.ts";
 import { grid, section } from "../report/page.ts";
 import { formatMs, formatNumber } from "../report/scale.ts";
 import type { RunSeries, Values } from "../series.ts";
-import { SLOS } from "../slos.ts";
 import type { TrendName } from "../threshold.ts";
 
 /** A value for each moment as points; beyond the end of either there is nothing. */
@@ -25,21 +26,35 @@ export const rangeOf = ({ at }: RunSeries): readonly [number, number] => [
   Math.max(1, at.at(-1) ?? 1),
 ];
 
-const CHARTS: readonly {
-  readonly metric: TrendName;
-  readonly title: string;
-  readonly targetMs?: number;
-}[] = [
-  { metric: "ack", title: "Acknowledgement", targetMs: SLOS.ackP99Ms },
-  { metric: "queue_wait", title: "Queue wait", targetMs: SLOS.queueWaitP99Ms },
+const CHARTS: readonly { readonly metric: TrendName; readonly title: string }[] = [
+  { metric: "ack", title: "Acknowledgement" },
+  { metric: "queue_wait", title: "Queue wait" },
   { metric: "first_delta", title: "First delta" },
   { metric: "end_to_end", title: "End to end" },
-  { metric: "reconnect_gap", title: "Reconnect gap", targetMs: SLOS.reconnectGapP99Ms },
+  { metric: "reconnect_gap", title: "Reconnect gap" },
 ];
 
-export function latencySection({ series, baseline }: ReportParts): Html {
+/** What was promised of a metric, the strictest; and the part of it that is the model's own. */
+function targetsOf({ thresholds, groups }: Profile, metric: TrendName): Target[] {
+  const allowed = thresholds.flatMap((one) =>
+    one.kind === "time" && one.metric === metric ? [one.maxMs] : [],
+  );
+  const strictest = Math.min(...allowed);
+  const shapes = groups
+    .filter(({ stages }) => stages.some(({ from, to }) => from + to > 0))
+    .map(({ message }) => message);
+  const model = Math.min(...shapes.map(metric === "end_to_end" ? modelMs : ({ latencyMs }) => latencyMs));
+  return [
+    ...(allowed.length === 0 ? [] : [{ value: strictest, label: `promised p99 ≤ ${formatMs(strictest)}` }]),
+    ...(metric === "end_to_end" || metric === "first_delta"
+      ? [{ value: model, label: `the model alone ${formatMs(model)}`, color: "muted" as const }]
+      : []),
+  ];
+}
+
+export function latencySection({ profile, series, baseline }: ReportParts): Html {
   const measured = CHARTS.filter(({ metric }) => series.p99[metric]?.some((value) => value !== null));
-  const charts = measured.map(({ metric, title, targetMs }) => {
+  const charts = measured.map(({ metric, title }) => {
     const before = baseline?.series;
     const lines: Series[] = [
       { name: "p50", points: pointsOf(series.at, series.p50[metric] ?? []) },
@@ -59,8 +74,7 @@ export function latencySection({ series, baseline }: ReportParts): Html {
       title,
       series: lines,
       bands: bandsOf(series),
-      targets:
-        targetMs === undefined ? [] : [{ value: targetMs, label: `promised p99 ≤ ${formatMs(targetMs)}` }],
+      targets: targetsOf(profile, metric),
       format: formatMs,
       logarithmic: true,
       xRange: rangeOf(series),

@@ -19,11 +19,14 @@ describe("scales", () => {
     expect(scale.ticks).toEqual([5, 10, 15]);
   });
 
-  it("cover powers of ten, and put what is below the first one on its line", () => {
-    const scale = logScale([3, 400], [300, 0]);
-    expect(scale.ticks).toEqual([1, 10, 100, 1_000]);
-    expect(scale.at(100)).toBeCloseTo(100);
-    expect(scale.at(0)).toBe(300);
+  it("go by 1, 2, 5 where they are logarithmic, and put what is below the first step on its line", () => {
+    const scale = logScale([3, 150], [300, 0]);
+    expect(scale.ticks).toEqual([2, 5, 10, 20, 50, 100, 200]);
+    expect([scale.at(0), scale.at(2), scale.at(20), scale.at(200)]).toEqual([300, 300, 150, 0]);
+  });
+
+  it("are labelled at powers of ten alone where they cover many", () => {
+    expect(logScale([1, 40_000], [300, 0]).ticks).toEqual([1, 10, 100, 1_000, 10_000]);
   });
 
   it("write numbers and times as people read them", () => {

@@ -47,10 +47,11 @@ export interface Marker {
   readonly color?: Color;
 }
 
-/** A value that is not to be exceeded, as a line across. */
+/** A value to compare with, as a line across: by default one that is not to be exceeded. */
 export interface Target {
   readonly value: number;
   readonly label: string;
+  readonly color?: Color;
 }
 
 export interface LineChart {
@@ -112,7 +113,7 @@ export function lineChart(chart: LineChart): Html {
     svg(width, height, chart.title, drawing),
     legend([
       ...chart.series.map((series, n) => ({ ...series, color: series.color ?? n })),
-      ...targets.map(({ label }) => ({ name: label, color: "bad" as const, dashed: true })),
+      ...targets.map(({ label, color }) => ({ name: label, color: color ?? "bad", dashed: true })),
       ...(chart.bands ?? []).map(({ label, color }) => ({
         name: label,
         color: color ?? "warn",
@@ -192,8 +193,11 @@ function markerOf({ at, label, color }: Marker, x: Scale, [min, max]: Range, [bo
   return `<g><line class="marker" style="stroke:${paintOf(color ?? "bad")}" ${line}/>${textAt(x.at(at) + 3, top + 8, label, "start")}<title>${escapeHtml(label)}</title></g>`;
 }
 
-const targetOf = ({ value, label }: Target, y: Scale, width: number): string =>
-  `<line class="target" x1="${MARGIN.left}" x2="${width - MARGIN.right}" y1="${px(y.at(value))}" y2="${px(y.at(value))}"/><text class="target" x="${width - MARGIN.right}" y="${px(y.at(value) - 4)}" text-anchor="end">${escapeHtml(label)}</text>`;
+function targetOf({ value, label, color }: Target, y: Scale, width: number): string {
+  const [paint, at] = [paintOf(color ?? "bad"), y.at(value)];
+  const line = `<line class="target" style="stroke:${paint}" x1="${MARGIN.left}" x2="${width - MARGIN.right}" y1="${px(at)}" y2="${px(at)}"/>`;
+  return `${line}<text class="target" style="fill:${paint}" x="${width - MARGIN.right}" y="${px(at - 4)}" text-anchor="end">${escapeHtml(label)}</text>`;
+}
 
 /** Invisible columns that tell all values of their moment to a pointer: the reader of a report has no script. */
 function hovers(

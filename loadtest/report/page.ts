@@ -79,17 +79,17 @@ h3 { font-size: 14px; margin: 0 0 2px } header p { margin: 0; color: var(--soft)
 .badge { display: inline-block; vertical-align: 3px; margin-left: 8px; padding: 1px 12px; border-radius: 12px;
   color: #fff; background: var(--muted); font-size: 14px; letter-spacing: .03em }
 .badge.good { background: var(--good) } .badge.warn { background: var(--warn) } .badge.bad { background: var(--bad) }
-.tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(150px, 1fr)); gap: 10px; margin-top: 18px }
+.tiles { display: grid; grid-template-columns: repeat(auto-fill, minmax(132px, 1fr)); gap: 10px; margin-top: 18px }
 .tile { padding: 10px 14px; border: 1px solid var(--line); border-left: 4px solid var(--line); border-radius: 6px; background: var(--panel) }
 .tile.good { border-left-color: var(--good) } .tile.warn { border-left-color: var(--warn) } .tile.bad { border-left-color: var(--bad) }
 .tile span { display: block } .tile .label { color: var(--soft); font-size: 12px } .tile .value { font-size: 22px; font-weight: 600; line-height: 1.3 }
 .tile .note { margin: 0; font-size: 12px }
-.grid { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 520px), 1fr)); gap: 18px 22px; align-items: start }
+.grid { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 500px), 1fr)); gap: 18px 22px; align-items: start }
 figure { margin: 10px 0 0 } figcaption { font-weight: 600; font-size: 14px } figcaption .note { font-weight: 400; margin: 0 }
 svg { display: block; width: 100%; height: auto; overflow: visible; font: 11px system-ui, "DejaVu Sans", sans-serif }
 svg text { fill: var(--soft) } svg .ruled { stroke: var(--line); stroke-width: 1 } svg .axis { stroke: var(--soft); stroke-width: 1 }
 svg .series { fill: none; stroke-width: 1.8; stroke-linejoin: round } svg .dashed { stroke-dasharray: 5 4; stroke-width: 1.4 }
-svg .area { stroke: none; opacity: .16 } svg .target { stroke: var(--bad); stroke-width: 1; stroke-dasharray: 2 3 } svg text.target { fill: var(--bad); stroke: none }
+svg .area { stroke: none; opacity: .16 } svg line.target { stroke-width: 1; stroke-dasharray: 2 3 }
 svg .band { opacity: .13 } svg .marker { stroke-width: 1.2; stroke-dasharray: 3 2 } svg .hover { fill: transparent } svg .hover:hover { fill: var(--soft); opacity: .14 }
 .legend { display: flex; flex-wrap: wrap; gap: 2px 16px; font-size: 12px; color: var(--soft); margin: 2px 0 0 }
 .legend i { display: inline-block; width: 16px; height: 0; border-top: 3px solid; vertical-align: 3px; margin-right: 5px }

@@ -32,16 +32,39 @@ export function linearScale(
   return { ticks, at: (value) => between(from, to, (value - min) / (top - min)) };
 }
 
-/** Powers of ten, for times that differ by orders of magnitude. Values below `min` lie on its line. */
+/** Steps of a logarithmic axis within a power of ten. */
+const LOG_STEPS = [1, 2, 5];
+/** Where it covers more than that, powers of ten alone are labels enough. */
+const CLOSE_DECADES = 2.5;
+
+/** For times that differ by orders of magnitude: 1, 2, 5, 10, 20, … Values below the first one lie on its line. */
 export function logScale(
   [min, max]: readonly [number, number],
   [from, to]: readonly [number, number],
 ): Scale {
-  const low = Math.floor(Math.log10(Math.max(min, 1e-6)) + 1e-9);
-  const high = Math.max(low + 1, Math.ceil(Math.log10(Math.max(max, 1e-6)) - 1e-9));
-  const ticks = Array.from({ length: high - low + 1 }, (_, n) => Number((10 ** (low + n)).toPrecision(12)));
-  const share = (value: number): number => (Math.log10(Math.max(value, 10 ** low)) - low) / (high - low);
-  return { ticks, at: (value) => between(from, to, share(value)) };
+  const low = logStep(Math.max(min, 1e-6), "below");
+  const high = Math.max(logStep(Math.max(max, 1e-6), "above"), low * 2);
+  const decades = Math.log10(high / low);
+  const steps = decades <= CLOSE_DECADES ? LOG_STEPS : [1];
+  const ticks: number[] = [];
+  for (let power = Math.floor(Math.log10(low)); power <= Math.ceil(Math.log10(high)); power++) {
+    ticks.push(...steps.map((step) => Number((step * 10 ** power).toPrecision(12))));
+  }
+  return {
+    ticks: ticks.filter((tick) => tick >= low * 0.999 && tick <= high * 1.001),
+    at: (value) => between(from, to, Math.log10(Math.max(value, low) / low) / decades),
+  };
+}
+
+/** The nearest step at or beyond a value. */
+function logStep(value: number, side: "below" | "above"): number {
+  const power = 10 ** Math.floor(Math.log10(value) + 1e-9);
+  const steps = [...LOG_STEPS, 10].map((step) => step * power);
+  const found =
+    side === "below"
+      ? steps.findLast((step) => step <= value * 1.001)
+      : steps.find((step) => step >= value * 0.999);
+  return Number((found ?? power).toPrecision(12));
 }
 
 /** A number for people: three significant digits, thousands apart, no trailing zeros. */
