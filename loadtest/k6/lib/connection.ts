@@ -114,6 +114,8 @@ export function openConnection(
     });
 
   const heard = (text: string): void => {
+    // What still comes of a connection that is being closed would come again over the next one.
+    if (state === "closed") return;
     if (IGNORED.some((beginning) => text.startsWith(beginning))) return;
     const frame = JSON.parse(text) as Frame;
     if (frame.type === "res") {
