@@ -3,12 +3,14 @@ import { HAError } from "../server/core/errors.ts";
 import { doctorCommand } from "./commands/doctor.ts";
 import { downCommand } from "./commands/down.ts";
 import { envCommand } from "./commands/env.ts";
+import { loadtestCommand } from "./commands/loadtest.ts";
 import { logsCommand } from "./commands/logs.ts";
 import { runsCommand } from "./commands/runs.ts";
 import { sendCommand } from "./commands/send.ts";
 import { serveCommand } from "./commands/serve.ts";
 import { sessionsCommand } from "./commands/sessions.ts";
 import { statusCommand } from "./commands/status.ts";
+import { tenantCommand } from "./commands/tenant.ts";
 import { upCommand } from "./commands/up.ts";
 import type { CliContext, GlobalFlags } from "./context.ts";
 import { createContext, type ContextOptions } from "./context.ts";
@@ -28,6 +30,8 @@ const COMMANDS: readonly ((context: CliContext) => Command)[] = [
   sessionsCommand,
   logsCommand,
   doctorCommand,
+  loadtestCommand,
+  tenantCommand,
   serveCommand,
 ];
 

@@ -174,6 +174,23 @@ describe("openclaw-ha.runs.follow", () => {
     expect(scoped.text("k1")).toBe("one two");
   });
 
+  it("tells nothing twice either on a connection that subscribed the session before it asked", async () => {
+    const { pool, start } = await setup();
+    const { gateway } = assembleGateway(pool.deps({ instance: "gateway-2" }));
+    const scoped = await connectWire(gateway, { caps: ["session-scoped-events"] });
+    const run = await start();
+    await scoped.ok("sessions.messages.subscribe", { key: "main" });
+    await run.say({ type: "started", text: "" }, { type: "delta", text: "one" });
+    const seen = lastRunSeq(scoped, "k1");
+    // Heard live while the client's request is on its way.
+    await run.say({ type: "delta", text: " two" });
+    await follow(scoped, "k1", seen);
+    await run.finish("one two three");
+    await scoped.end("k1");
+    expect(scoped.chats("k1", "delta").map(({ deltaText }) => deltaText)).toEqual(["one", " two", " three"]);
+    expect(scoped.text("k1")).toBe("one two three");
+  });
+
   it("of a queued run tells nothing yet, and everything once it runs", async () => {
     const { pool, connect, first } = await setup();
     await first.ok("chat.send", { sessionKey: "main", message: "hello", idempotencyKey: "k1" });

@@ -197,8 +197,10 @@ export class TenantHub implements TenantHandlers {
 
   /** A listener subscribed a session: it lacks the text of the run under way there. */
   subscribed(listener: Listener, key: SessionKey): void {
+    // Who has it already lacks nothing: it was told what came since then, or is marked as one that lacks it.
+    const again = this.audience.hearsSince(listener, key) < Number.POSITIVE_INFINITY;
     this.audience.subscribe(listener, key);
-    if (!listener.sessionScoped) return;
+    if (!listener.sessionScoped || again) return;
     for (const run of this.runs.values()) {
       if (run.view.sessionKey === key && run.view.told > 0) run.fellBehind(listener);
     }
