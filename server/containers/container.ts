@@ -1,3 +1,4 @@
+import type * as Testcontainers from "testcontainers";
 import type { StartedTestContainer, WaitStrategy } from "testcontainers";
 import { HAError } from "../core/errors.ts";
 import type { Docker } from "./docker.ts";
@@ -25,7 +26,7 @@ export interface ContainerSpec {
   /** Share of the machine: 0.5 is half a core. */
   readonly cpus?: number;
   /** When it counts as started, from the library `testcontainers`. */
-  readonly ready: (wait: typeof import("testcontainers").Wait) => WaitStrategy;
+  readonly ready: (wait: typeof Testcontainers.Wait) => WaitStrategy;
   /** Default 60 s. */
   readonly startTimeoutMs?: number;
 }
@@ -132,7 +133,7 @@ async function containerOf(started: StartedTestContainer, name: string): Promise
 }
 
 /** Loaded when it is needed: it is installed with the development packages, and takes half a second. */
-async function testcontainers(): Promise<typeof import("testcontainers")> {
+async function testcontainers(): Promise<typeof Testcontainers> {
   try {
     return await import("testcontainers");
   } catch (error) {
