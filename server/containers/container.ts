@@ -42,8 +42,13 @@ export interface Container {
   signal(signal: NodeJS.Signals): Promise<void>;
   /** Resolves once it does not run any more, to its exit code: 137 after SIGKILL. */
   exited(): Promise<number>;
-  /** Starts it again with its data and its addresses, and waits until it is ready. */
+  /** Starts it again with its data and its addresses; resolves when it runs, ready or not. */
   start(): Promise<void>;
+  /** As `start`, and waits until it is ready. It is gone where it does not get ready. */
+  startReady(): Promise<void>;
+  /** All its processes stand still (no signal could tell them), or go on. */
+  pause(): Promise<void>;
+  unpause(): Promise<void>;
   /** Removes it and the volumes that are its alone. */
   remove(): Promise<void>;
 }
@@ -127,7 +132,10 @@ async function containerOf(started: StartedTestContainer, name: string): Promise
       const { StatusCode } = (await handle.wait()) as { readonly StatusCode: number };
       return StatusCode;
     },
-    start: () => started.restart(),
+    start: async () => void (await handle.start()),
+    startReady: () => started.restart(),
+    pause: async () => void (await handle.pause()),
+    unpause: async () => void (await handle.unpause()),
     remove: async () => void (await handle.remove({ force: true, v: true })),
   };
 }

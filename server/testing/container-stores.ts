@@ -1,9 +1,9 @@
 import { homedir } from "node:os";
 import { fileURLToPath } from "node:url";
-import { CreateBucketCommand, S3Client } from "@aws-sdk/client-s3";
 import { programFolders } from "../adapters/local/find-program.ts";
 import { freePort } from "../adapters/local/free-port.ts";
 import type { Container } from "../containers/container.ts";
+import { createBucket } from "../containers/create-bucket.ts";
 import { dockerCli } from "../containers/docker.ts";
 import { ensureImages, givenImages } from "../containers/images.ts";
 import type { Owner } from "../containers/ownership.ts";
@@ -74,11 +74,8 @@ export async function startContainerStore(
 /** An S3 server with one empty bucket. */
 export async function startS3ContainerStore(bucket: string): Promise<TestS3> {
   const s3 = await placed("s3", (place): Promise<S3Container> => startS3Container(dockerCli, place));
-  const { accessKeyId, region, secretAccessKey, url } = s3;
-  const credentials = { accessKeyId, secretAccessKey };
-  const client = new S3Client({ endpoint: url, region, forcePathStyle: true, credentials });
-  await client.send(new CreateBucketCommand({ Bucket: bucket }));
-  client.destroy();
+  await createBucket(s3, bucket);
+  const { accessKeyId, region, secretAccessKey } = s3;
   return { ...(await testStore(s3)), bucket, region, accessKeyId, secretAccessKey };
 }
 
@@ -109,7 +106,7 @@ async function testStore({ container, url }: StoreContainer): Promise<TestStore>
     kill: (signal = "SIGKILL") => killed(container, signal),
     async start() {
       if (await container.isRunning()) return;
-      await container.start();
+      await container.startReady();
       pid = await container.pid();
     },
     stop: () => container.remove(),
