@@ -11,7 +11,7 @@ import type { Clock } from "../../../server/ports/clock.ts";
 import { supervisorDatabase } from "../../../server/supervisor-database.ts";
 import { startInstances } from "./instances.ts";
 import type { KeptPart, Part } from "./part.ts";
-import { startStores } from "./stores.ts";
+import { type DiskBytes, startStores, type Stores } from "./stores.ts";
 
 export interface DockerDeploymentOptions extends Workshop {
   readonly gateways: number;
@@ -20,10 +20,8 @@ export interface DockerDeploymentOptions extends Workshop {
   readonly bus?: "redis" | "nats";
   /** `directory`: a volume that all instances share. */
   readonly objects?: "directory" | "s3";
-  /** Size of the disk that objects lie on (mode `directory`), in memory then; default unlimited. */
-  readonly objectsDiskBytes?: number;
-  /** Size of PostgreSQL's disk, in memory then; default unlimited, on the engine's disk. */
-  readonly postgresDiskBytes?: number;
+  /** Disks of these sizes can be filled (`disks`). */
+  readonly diskBytes?: DiskBytes;
   /** More variables of every instance, `OPENCLAW_HA_DRAIN_GRACE_MS` for one. */
   readonly environment?: Readonly<Record<string, string>>;
   /** Images to take instead of building them. */
@@ -45,6 +43,7 @@ export interface DockerDeployment {
   /** Each gateway's own address; it stays the same over restarts. */
   readonly gateways: readonly { readonly id: string; readonly url: string }[];
   readonly parts: readonly Part[];
+  readonly disks: Stores["disks"];
   /** @throws HAError NOT_FOUND */
   part(id: string): Part;
   /** Ids of what is not up and ready now. */
@@ -126,6 +125,7 @@ export async function startDockerDeployment(options: DockerDeploymentOptions): P
       demoModelUrl: instances.demoModelUrl,
       gateways: instances.gateways,
       parts,
+      disks: stores.disks,
       part,
       unready,
       async ready(timeoutMs) {

@@ -1,6 +1,5 @@
 import { freePort } from "../../../server/adapters/local/free-port.ts";
 import { startContainer } from "../../../server/containers/container.ts";
-import { labelArguments } from "../../../server/containers/ownership.ts";
 import { keepPart, type PartPool } from "./part.ts";
 import type { Place, Stores } from "./stores.ts";
 
@@ -10,7 +9,6 @@ export interface InstancesOptions extends Place {
   readonly stores: Stores;
   readonly gateways: number;
   readonly workers: number;
-  readonly objectsDiskBytes?: number;
   readonly environment?: Readonly<Record<string, string>>;
 }
 
@@ -30,7 +28,7 @@ const MODEL = "demo-model";
 export async function startInstances(options: InstancesOptions): Promise<Instances> {
   const { docker, gateways, image, network, owner, parts, stores, workers } = options;
   const readyUrls = new Map<string, string>();
-  const objects = stores.s3 === null ? { [await objectsVolume(options)]: OBJECTS_FOLDER } : {};
+  const objects = stores.s3 === null ? { [stores.disks.objects.volume]: OBJECTS_FOLDER } : {};
 
   const start = async (id: string, pool: PartPool, role: string): Promise<string> => {
     const isModel = pool === "model";
@@ -68,15 +66,6 @@ export async function startInstances(options: InstancesOptions): Promise<Instanc
     start("control-1", "control", "control"),
   ]);
   return { demoModelUrl: `http://${model}`, gateways: started, readyUrls };
-}
-
-/** A volume that all instances share; of a limited size it lies in memory, and is full as a disk is. */
-async function objectsVolume({ docker, objectsDiskBytes, owner }: InstancesOptions): Promise<string> {
-  const name = `openclaw-ha-${owner.run}-objects`;
-  const inMemory = ["type=tmpfs", "device=tmpfs", `o=size=${objectsDiskBytes},mode=1777`];
-  const driver = objectsDiskBytes === undefined ? [] : inMemory.flatMap((option) => ["--opt", option]);
-  await docker.run(["volume", "create", ...labelArguments(owner), ...driver, name]);
-  return name;
 }
 
 /** What the supervisor gives its instances, with the names that containers have on their network. */

@@ -35,7 +35,10 @@ export interface Part {
   blackHole(direction: Direction): Promise<void>;
   /** Takes `blackHole` back; a restart does it too. */
   letThrough(): Promise<void>;
-  /** Bytes of memory, beyond which its processes are killed; null is unlimited. */
+  /**
+   * Bytes of memory, beyond which its processes are killed; null is unlimited.
+   * @throws HAError INTERNAL where it uses more already and the kernel refuses that (cgroup v1): `stop` it first
+   */
   limitMemory(bytes: number | null): Promise<void>;
   /** Share of the machine, 0.1 is a tenth of a core; null is unlimited. */
   limitCpu(cpus: number | null): Promise<void>;
