@@ -27,6 +27,8 @@ export interface DockerDeploymentOptions extends Workshop {
   /** Images to take instead of building them. */
   readonly images?: GivenImages;
   readonly progress: (text: string) => void;
+  /** Gives the start up, with everything that was started. */
+  readonly signal?: AbortSignal;
 }
 
 /** A deployment whose every process is a container of its own, on a network of its own. */
@@ -44,6 +46,8 @@ export interface DockerDeployment {
   readonly gateways: readonly { readonly id: string; readonly url: string }[];
   readonly parts: readonly Part[];
   readonly disks: Stores["disks"];
+  /** Null where objects lie in a volume. */
+  readonly s3: Stores["s3"];
   /** @throws HAError NOT_FOUND */
   part(id: string): Part;
   /** Ids of what is not up and ready now. */
@@ -93,12 +97,15 @@ export async function startDockerDeployment(options: DockerDeploymentOptions): P
     const network = `openclaw-ha-${run}`;
     await dockerCli.run(["network", "create", ...labelArguments(owner), network]);
     const place = { ...options, docker: dockerCli, owner, network, parts };
+    options.signal?.throwIfAborted();
     progress("starting stores in containers");
     const stores = await startStores({ ...place, images });
     const token = await prepareDatabase(stores.postgres, progress);
+    options.signal?.throwIfAborted();
     progress(`starting ${options.gateways} gateways and ${options.workers} workers in containers`);
     const instances = await startInstances({ ...place, image: images.app, stores });
 
+    options.signal?.throwIfAborted();
     const unready = async (): Promise<string[]> => {
       const looks = parts.map(async ({ container, id }) => {
         const readyUrl = instances.readyUrls.get(id);
@@ -126,6 +133,7 @@ export async function startDockerDeployment(options: DockerDeploymentOptions): P
       gateways: instances.gateways,
       parts,
       disks: stores.disks,
+      s3: stores.s3,
       part,
       unready,
       async ready(timeoutMs) {

@@ -1,3 +1,4 @@
+import { HAError } from "../../../server/core/errors.ts";
 import type { Docker } from "../../../server/containers/docker.ts";
 import { labelArguments, type Owner } from "../../../server/containers/ownership.ts";
 
@@ -5,8 +6,11 @@ import { labelArguments, type Owner } from "../../../server/containers/ownership
 export interface Disk {
   /** Its name, for `volumes` of a container. */
   readonly volume: string;
-  /** Takes all the room that is left, so that the next write fails as on a full disk. */
-  fill(): Promise<void>;
+  /**
+   * Takes all the room that is left, so that the next write fails as on a full disk. Resolves to what was seen of it.
+   * @throws HAError INTERNAL when there is room afterwards
+   */
+  fill(): Promise<string>;
   /** Gives the room back. */
   free(): Promise<void>;
 }
@@ -22,6 +26,9 @@ export interface DiskOptions {
 }
 
 const FILLER = "/disk/.filler";
+const FREE_BYTES = "df --output=avail --block-size=1 /disk | tail -n 1";
+/** Somebody else may give a little back while it is filled. */
+const SPARE_BYTES = 256 * 1024;
 
 /**
  * Makes a volume. One of a limited size lies in memory, where it lasts only as long as a container has it mounted: a
@@ -32,10 +39,9 @@ export async function makeDisk({ bytes, docker, image, name, owner }: DiskOption
   const labels = labelArguments(owner);
   if (bytes === null) {
     await docker.run(["volume", "create", ...labels, volume]);
-    const unlimited = (): never => {
-      throw new Error(`the disk of ${name} has no size: it cannot be filled`);
-    };
-    return { volume, fill: async () => unlimited(), free: async () => unlimited() };
+    const unlimited = (): Promise<never> =>
+      Promise.reject(new HAError("REQUEST_INVALID", `the disk of ${name} has no size: it cannot be filled`));
+    return { volume, fill: unlimited, free: unlimited };
   }
   const options = ["type=tmpfs", "device=tmpfs", `o=size=${bytes},mode=1777`];
   await docker.run(["volume", "create", ...labels, ...options.flatMap((one) => ["--opt", one]), volume]);
@@ -46,9 +52,13 @@ export async function makeDisk({ bytes, docker, image, name, owner }: DiskOption
   return {
     volume,
     async fill() {
-      // Ends in an error by design: "No space left on device".
-      const filling = `dd if=/dev/zero of=${FILLER} bs=64k 2>/dev/null || true`;
-      await docker.run(["exec", holder, "sh", "-c", filling]);
+      // It ends in an error by design: "No space left on device".
+      const filling = `dd if=/dev/zero of=${FILLER} bs=4k 2>/dev/null; stat -c %s ${FILLER}; ${FREE_BYTES}`;
+      const [taken, free] = (await docker.run(["exec", holder, "sh", "-c", filling])).split("\n").map(Number);
+      if (taken === undefined || free === undefined || free > SPARE_BYTES) {
+        throw new HAError("INTERNAL", `the disk of ${name} is not full: ${free} bytes are free`, { name });
+      }
+      return `no space left after ${Math.round(taken / 2 ** 20)} MB, ${free} bytes free`;
     },
     async free() {
       await docker.run(["exec", holder, "rm", "-f", FILLER]);

@@ -19,7 +19,7 @@ export interface Part {
   restarts(): number;
   /** What it exited with, in order: 137 after SIGKILL, 0 after a drain. */
   exits(): readonly number[];
-  /** To its first process; resolves when it was sent. */
+  /** To its first process, SIGSTOP and SIGCONT to all of them; resolves when it was sent. */
   signal(signal: NodeJS.Signals): Promise<void>;
   /** SIGTERM, after the grace SIGKILL; it stays down until `start`. Resolves when it is down. */
   stop(graceMs: number): Promise<void>;
@@ -93,7 +93,21 @@ export function keepPart({ clock, container, docker, id, network, pool }: PartOp
     pid: async () => (await container.pid()) || null,
     restarts: () => Math.max(0, starts - 1),
     exits: () => exits,
-    signal: (signal) => container.signal(signal),
+    async signal(signal) {
+      if (signal !== "SIGSTOP" && signal !== "SIGCONT") return container.signal(signal);
+      // A stopped postmaster alone would stop nobody: its backends serve on. Fails where the image has no shell, and
+      // so only one process.
+      const others = docker.run([
+        "exec",
+        "--user",
+        "0",
+        container.id,
+        "sh",
+        "-c",
+        `kill -${signal.slice(3)} -1`,
+      ]);
+      await Promise.all([container.signal(signal), others.catch(() => {})]);
+    },
     async stop(graceMs) {
       held ??= Promise.withResolvers();
       const exited = container.exited();
