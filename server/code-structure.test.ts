@@ -88,7 +88,7 @@ describe("which way imports point", () => {
     ).toEqual([]);
   });
 
-  it("adapters are known to the wiring alone, those of this machine also to its supervisor", () => {
+  it("adapters are known to the wiring alone, those of this machine also to what runs programs on it", () => {
     const outside = product.filter(({ file }) => adapterOf(file) === undefined && !isWiring(file));
     expect(
       breaches(outside, (target, file) => {
@@ -96,6 +96,7 @@ describe("which way imports point", () => {
         if (adapter === undefined) return true;
         // Clock and chance of a process are made where the process begins.
         if (file === "cli/main.ts") return adapter === "system";
+        if (file.startsWith("server/containers/")) return adapter === "local";
         return file.startsWith("server/supervisor/") && ["local", "process"].includes(adapter);
       }),
     ).toEqual([]);
@@ -112,6 +113,17 @@ describe("which way imports point", () => {
         ),
       ).toEqual([]);
     }
+  });
+
+  it("containers are for tests, chaos and images: nothing that serves knows of them", () => {
+    const serving = product.filter(({ file }) => !file.startsWith("server/containers/"));
+    expect(breaches(serving, (target) => !target.startsWith("server/containers/"))).toEqual([]);
+    expect(
+      breaches(
+        within("server/containers/"),
+        (target) => !isOurs(target) || /^server\/(core|ports|adapters|containers)\//.test(target),
+      ),
+    ).toEqual([]);
   });
 
   it("nothing of the server knows the command line", () => {
