@@ -105,7 +105,8 @@ export function openConnection(
     connection.request("connect", connectParams(options.token), ({ failure }) => {
       if (failure !== null) {
         end(failure);
-        return socket.close();
+        socket.close();
+        return;
       }
       if (state !== "opening") return;
       state = "open";
