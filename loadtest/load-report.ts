@@ -99,7 +99,7 @@ function headline({ result }: ReportParts): Html {
 const suspicion = ({ generator }: LoadTestResult): Html =>
   generator.suspicion === null
     ? html``
-    : html`<p class="note">
+    : html`<p class="note aside">
         <b>Read the times with care:</b> ${generator.suspicion}. On a quieter machine, or with a lighter load,
         they would tell more about the service.
       </p>`;

@@ -30,10 +30,13 @@ function readModule(file: string): Module {
   return { file, imports, loads };
 }
 
+/** Benchmarks put parts of the product together as they like, as tests do. */
 const isTest = (file: string): boolean =>
-  /\.test\.ts$|^(server|cli)\/testing\/|^server\/ports\/contract\/|\/fixtures\//.test(file);
+  /\.test\.ts$|^(server|cli)\/testing\/|^server\/ports\/contract\/|\/fixtures\/|^loadtest\/bench\//.test(
+    file,
+  );
 
-const modules = ["server", "cli", "migrate"]
+const modules = ["server", "cli", "migrate", "loadtest"]
   .flatMap((folder) =>
     readdirSync(path.join(ROOT, folder), { recursive: true, encoding: "utf8" }).map(
       (file) => `${folder}/${file}`,
@@ -128,6 +131,26 @@ describe("which way imports point", () => {
 
   it("nothing of the server knows the command line", () => {
     expect(breaches(within("server/", "migrate/"), (target) => !target.startsWith("cli/"))).toEqual([]);
+  });
+
+  it("load tests know core alone of the server: they are clients", () => {
+    const own = within("loadtest/").filter(({ file }) => !file.startsWith("loadtest/k6/"));
+    expect(own.length).toBeGreaterThan(20);
+    expect(breaches(own, (target) => !isOurs(target) || /^(loadtest|server\/core)\//.test(target))).toEqual(
+      [],
+    );
+  });
+
+  it("scripts of k6 know k6 and each other: its engine is not Node", () => {
+    expect(
+      breaches(within("loadtest/k6/"), (target) => /^k6(\/|$)|^loadtest\/k6\/lib\//.test(target)),
+    ).toEqual([]);
+  });
+
+  it("reports of whatever kind share helpers that know neither", () => {
+    expect(breaches(within("loadtest/report/"), (target) => target.startsWith("loadtest/report/"))).toEqual(
+      [],
+    );
   });
 
   it("the command line knows no driver", () => {

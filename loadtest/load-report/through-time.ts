@@ -34,22 +34,24 @@ const CHARTS: readonly { readonly metric: TrendName; readonly title: string }[] 
   { metric: "reconnect_gap", title: "Reconnect gap" },
 ];
 
-/** What was promised of a metric, the strictest; and the part of it that is the model's own. */
-function targetsOf({ thresholds, groups }: Profile, metric: TrendName): Target[] {
+/** What was promised of a metric to a class, or to all together; the strictest where there are several. */
+function promised({ thresholds }: Profile, metric: string, of: string | undefined): Target[] {
   const allowed = thresholds.flatMap((one) =>
-    one.kind === "time" && one.metric === metric ? [one.maxMs] : [],
+    one.kind === "time" && one.metric === metric && one.of.class === of ? [one.maxMs] : [],
   );
-  const strictest = Math.min(...allowed);
-  const shapes = groups
-    .filter(({ stages }) => stages.some(({ from, to }) => from + to > 0))
-    .map(({ message }) => message);
-  const model = Math.min(...shapes.map(metric === "end_to_end" ? modelMs : ({ latencyMs }) => latencyMs));
-  return [
-    ...(allowed.length === 0 ? [] : [{ value: strictest, label: `promised p99 ≤ ${formatMs(strictest)}` }]),
-    ...(metric === "end_to_end" || metric === "first_delta"
-      ? [{ value: model, label: `the model alone ${formatMs(model)}`, color: "muted" as const }]
-      : []),
-  ];
+  if (allowed.length === 0) return [];
+  const value = Math.min(...allowed);
+  return [{ value, label: `promised${of === undefined ? "" : ` to ${of}`} p99 ≤ ${formatMs(value)}` }];
+}
+
+/** The part of a time that is the model's own. */
+function modelsOwn({ groups }: Profile, metric: TrendName): Target[] {
+  if (metric !== "end_to_end" && metric !== "first_delta") return [];
+  const active = groups.filter(({ stages }) => stages.some(({ from, to }) => from + to > 0));
+  const value = Math.min(
+    ...active.map(({ message }) => (metric === "end_to_end" ? modelMs(message) : message.latencyMs)),
+  );
+  return [{ value, label: `the model alone ${formatMs(value)}`, color: "muted" }];
 }
 
 export function latencySection({ profile, series, baseline }: ReportParts): Html {
@@ -74,13 +76,13 @@ export function latencySection({ profile, series, baseline }: ReportParts): Html
       title,
       series: lines,
       bands: bandsOf(series),
-      targets: targetsOf(profile, metric),
+      targets: [...promised(profile, metric, undefined), ...modelsOwn(profile, metric)],
       format: formatMs,
       logarithmic: true,
       xRange: rangeOf(series),
     });
   });
-  const byClass = classCharts(series);
+  const byClass = classCharts(profile, series);
   const every = series.every === 1 ? "each second" : `each ${series.every} s`;
   return section(
     "Latency through time",
@@ -90,7 +92,7 @@ export function latencySection({ profile, series, baseline }: ReportParts): Html
 }
 
 /** The same, class beside class; nothing where there is one only. */
-function classCharts(series: RunSeries): Html[] {
+function classCharts(profile: Profile, series: RunSeries): Html[] {
   return [
     ["queue_wait", "Queue wait p99 by class"] as const,
     ["end_to_end", "End to end p99 by class"] as const,
@@ -100,7 +102,8 @@ function classCharts(series: RunSeries): Html[] {
       .map(([key, values]) => ({ name: key.slice(metric.length + 1), points: pointsOf(series.at, values) }));
     if (classes.length < 2) return [];
     const shared = { bands: bandsOf(series), format: formatMs, logarithmic: true, xRange: rangeOf(series) };
-    return [lineChart({ title, series: classes, ...shared })];
+    const targets = classes.flatMap(({ name }) => promised(profile, metric, name));
+    return [lineChart({ title, series: classes, targets, ...shared })];
   });
 }
 

@@ -37,7 +37,7 @@ describe("scales", () => {
       "42.4",
       "1,235",
     ]);
-    expect([9.5, 999.4, 12_000].map(formatMs)).toEqual(["9.5 ms", "999 ms", "12 s"]);
+    expect([9.5, 999.4, 1_050, 12_000].map(formatMs)).toEqual(["9.5 ms", "999 ms", "1.05 s", "12 s"]);
   });
 });
 

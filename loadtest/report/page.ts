@@ -76,6 +76,7 @@ body { margin: 0 auto; max-width: 1180px; padding: 28px 24px 48px; color: var(--
 h1 { font-size: 26px; line-height: 1.25; margin: 0 0 4px } h2 { font-size: 18px; margin: 36px 0 6px }
 h3 { font-size: 14px; margin: 0 0 2px } header p { margin: 0; color: var(--soft); max-width: 90ch }
 .note { color: var(--soft); font-size: 13px; margin: 0 0 10px; max-width: 100ch }
+.note.aside { margin-top: 16px; padding: 8px 12px; border-left: 4px solid var(--warn); background: var(--panel) }
 .badge { display: inline-block; vertical-align: 3px; margin-left: 8px; padding: 1px 12px; border-radius: 12px;
   color: #fff; background: var(--muted); font-size: 14px; letter-spacing: .03em }
 .badge.good { background: var(--good) } .badge.warn { background: var(--warn) } .badge.bad { background: var(--bad) }

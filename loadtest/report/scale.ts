@@ -76,6 +76,6 @@ export function formatNumber(value: number): string {
   });
 }
 
-/** Milliseconds, or seconds where that reads better. */
+/** Milliseconds, or seconds from one on. */
 export const formatMs = (ms: number): string =>
-  Math.abs(ms) >= 10_000 ? `${formatNumber(ms / 1_000)} s` : `${formatNumber(ms)} ms`;
+  Math.abs(ms) >= 1_000 ? `${formatNumber(ms / 1_000)} s` : `${formatNumber(ms)} ms`;

@@ -191,6 +191,33 @@ describe("openclaw-ha.runs.follow", () => {
     expect(scoped.text("k1")).toBe("one two three");
   });
 
+  it("misses nothing that comes live while the past is on its way", async () => {
+    const { pool, start } = await setup();
+    const deps = pool.deps({ instance: "gateway-2" });
+    const answered = Promise.withResolvers<void>();
+    // The history is read before the events below are published, and its answer overtaken by them.
+    const bus = new Proxy(deps.bus, {
+      get: (target, name, receiver) =>
+        name === "replay"
+          ? async (...args: Parameters<typeof target.replay>) => {
+              const events = await target.replay(...args);
+              await answered.promise;
+              return events;
+            }
+          : (Reflect.get(target, name, receiver) as unknown),
+    });
+    const second = await connectWire(assembleGateway({ ...deps, bus }).gateway);
+    const run = await start();
+    await run.say({ type: "started", text: "" });
+    await follow(second, "k1", 0);
+    await run.say({ type: "delta", text: "one" }, { type: "delta", text: " two" });
+    answered.resolve();
+    await until(() => second.chats("k1", "delta").length > 0);
+    await run.finish("one two three");
+    await second.end("k1");
+    expect(second.text("k1")).toBe("one two three");
+  });
+
   it("of a queued run tells nothing yet, and everything once it runs", async () => {
     const { pool, connect, first } = await setup();
     await first.ok("chat.send", { sessionKey: "main", message: "hello", idempotencyKey: "k1" });

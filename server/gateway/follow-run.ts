@@ -63,8 +63,9 @@ async function catchUp(
     if (isEnded(record.status)) hub.observe(record, clock.monotonic(), true);
     // What the gateway knows of the run must be no older than what the client has.
     else if (run.filling || view.lastRunSeq < afterRunSeq || view.blind) await hub.fill(run);
-    const missed = await replay(bus, record, afterRunSeq);
+    const read = await replay(bus, record, afterRunSeq);
     // From here on nothing is awaited: what is told now and what comes live meet without a seam.
+    const missed = reaches(read, view.lastRunSeq) ? read : null;
     if (run.end === null) hub.teller.text(run, clock.now(), true);
     tellMissed(hub, view, listener, missed, afterRunSeq, clock.now());
     run.gotWhole(listener);
@@ -91,6 +92,13 @@ async function followEnded(
 /** Null where the history is gone or the bus is away: the whole text serves instead. */
 const replay = (bus: EventBus, run: RunRecord, afterRunSeq: number): Promise<RunEvent[] | null> =>
   bus.replay(run.tenant, run.sessionKey, run.runId, afterRunSeq).catch(() => null);
+
+/**
+ * False where an event came live while the history was on its way that had been read before: the two are separate
+ * connections to the bus, and what lies between them would be told by neither.
+ */
+const reaches = (events: readonly RunEvent[] | null, runSeq: number): boolean =>
+  (events?.at(-1)?.runSeq ?? 0) >= runSeq;
 
 /** A view of a run that is over, for its frames only. */
 function viewOf(record: RunRecord, end: RunEnd): RunView {
