@@ -2,7 +2,7 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { HAError } from "../../server/core/errors.ts";
+import type { HAError } from "../../server/core/errors.ts";
 import { fakeClock } from "../../server/testing/fake-clock.ts";
 import { parseHistory, readHistory } from "./reader.ts";
 import { type HeaderFacts, openHistory } from "./writer.ts";

@@ -77,7 +77,7 @@ export function openHistory(file: string, facts: HeaderFacts, clock: Clock): His
     write(record) {
       if (!open) return;
       records++;
-      put({ ...record, at: now() } as HistoryRecord);
+      put({ ...record, at: now() });
     },
     flush,
     end(settled) {
