@@ -163,6 +163,18 @@ const lease = z.object({
   runId: z.string().nullable(),
 });
 
+/** A frame, whatever it was, in which a client read the canary of another tenant. */
+const leak = z.object({
+  type: z.literal("leak"),
+  at,
+  client: z.string(),
+  connection: z.number(),
+  tenant,
+  canary: z.string(),
+  /** Its beginning. */
+  frame: z.string(),
+});
+
 /** For readers: phases of the run, what was waited for. */
 const note = z.object({ type: z.literal("note"), at, text: z.string() });
 
@@ -178,6 +190,7 @@ export const historyRecord = z.discriminatedUnion("type", [
   fault,
   instance,
   lease,
+  leak,
   note,
   end,
 ]);

@@ -1,4 +1,5 @@
 import type { Clock } from "../../server/ports/clock.ts";
+import type { ObjectStore } from "../../server/ports/object-store.ts";
 
 /** A process that a fault can be done to: an instance of a pool, a store, or the supervisor. */
 export interface Subject {
@@ -12,12 +13,24 @@ export interface Subject {
 /** Signals that faults use; STOP and CONT are pairs. */
 export type FaultSignal = "SIGKILL" | "SIGTERM" | "SIGSTOP" | "SIGCONT";
 
+/** Connections that pass now, and counts since the link was made. */
+export interface LinkStats {
+  readonly connections: number;
+  readonly bytes: number;
+  /** Bytes that a fault has delayed or held back. */
+  readonly held: number;
+  /** Connections that a fault has reset. */
+  readonly resets: number;
+  /** Closes that a fault has delayed. */
+  readonly slowCloses: number;
+}
+
 /** A link on which a target can make the network fail; null where it cannot. */
 export interface Link {
   /** `gateway-1`, `postgres`, `redis`, `s3`: what lies behind it. */
   readonly id: string;
   /** Connections that pass now, and bytes so far: the evidence that a fault met traffic. */
-  stats(): { readonly connections: number; readonly bytes: number; readonly held: number };
+  stats(): LinkStats;
   /** Both ways, milliseconds; jitter is added uniformly. */
   latency(ms: number, jitterMs: number): void;
   /** Bytes a second, both ways; null is unlimited. */
@@ -60,12 +73,25 @@ export interface Target {
   tenant(id: string): Promise<{ readonly id: string; readonly token: string }>;
   /** Address of the database as its owner, of the demo model, and of Redis: to look, never to change. */
   readonly stores: { readonly databaseUrl: string; readonly demoModelUrl: string; readonly redisUrl: string };
+  /** Reads sealed transcript segments back; null where the object store cannot be reached from here. */
+  readonly objects: Pick<ObjectStore, "get"> | null;
   /** Folders that must not hold another tenant's bytes: objects by tenant prefix, logs. Null where not reachable. */
   readonly folders: { readonly objects: string | null; readonly logs: string | null };
   subjects(): Promise<readonly Subject[]>;
   /** Sends it and resolves when it was sent. Evidence is for the fault to gather. */
   signal(id: string, signal: FaultSignal): Promise<void>;
   link(id: string): Link | null;
+  /** Takes every byte that is left on the stores' disk, and gives it back. Absent without capability `disk-full`. */
+  readonly disk?: {
+    /** Resolves to what was seen of it: `no space left after 143 MB`. @throws Error when there is room afterwards */
+    fill(): Promise<string>;
+    free(): Promise<void>;
+  };
+  /**
+   * Sets the wall clock of one instance ahead (behind, when negative) of the machine's; 0 puts it right. Resolves to
+   * what the instance itself has told of its clock. Absent without capability `clock-skew`.
+   */
+  readonly skew?: (id: string, byMs: number) => Promise<string>;
   health(): Promise<TargetHealth>;
   /** Everything is up again and ready. @throws Error naming what is not, after the timeout */
   ready(timeoutMs: number): Promise<void>;
@@ -83,5 +109,9 @@ export interface TargetOptions {
   readonly clock: Clock;
   /** Root of the checkout whose program is run: another one for planted bugs. */
   readonly projectRoot: string;
+  /** What the scenario will need: some of it has to be prepared before anything starts. */
+  readonly needs: ReadonlySet<Capability>;
+  /** Added to the environment of every process of the deployment: what switches a planted bug on. */
+  readonly env: Readonly<Record<string, string>>;
   readonly progress: (text: string) => void;
 }
