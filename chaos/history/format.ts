@@ -41,7 +41,18 @@ const header = z.object({
 });
 
 /** What a client asks for. */
-const METHODS = ["send", "agent", "abort", "history", "follow", "patch", "reset", "wait", "list"] as const;
+const METHODS = [
+  "send",
+  "agent",
+  "abort",
+  "history",
+  "follow",
+  "patch",
+  "reset",
+  "delete",
+  "wait",
+  "list",
+] as const;
 
 const invoke = z.object({
   type: z.literal("invoke"),

@@ -69,6 +69,9 @@ const call = z.object({
   aborted: z.boolean(),
 });
 
+/** A side effect of a tool, as the tool itself wrote it down. */
+const effect = z.object({ tenant, runId: z.string(), toolCallId: z.string() });
+
 /** A canary found where it must not be: an object, a log or a queue of another tenant. */
 const foreign = z.object({ where: z.string(), tenant, canary: z.string() });
 
@@ -81,6 +84,8 @@ export const storesSnapshot = z.object({
   steps: z.array(step),
   idempotency: z.array(z.object({ tenant, key: z.string(), sessionKey: z.string() })),
   calls: z.array(call),
+  /** What tools really did, each time they did it; only where a test build has tools that write it down. */
+  effects: z.array(effect).optional(),
   foreign: z.array(foreign),
   /** Sessions that the queue still holds as waiting or taken although nothing is open. */
   queueLeft: z.number(),
