@@ -30,3 +30,27 @@ export const LONG_RUNS: TrafficSpec = {
   directives: ["chunks=20 delay=60", "chunks=12 delay=50"],
   mix: { ...MAIN_TRAFFIC.mix, aborts: 0.02 },
 };
+
+/** Messages and answers above what a row may hold: they go to object storage first. */
+export const LARGE_BODIES: TrafficSpec = {
+  ...MAIN_TRAFFIC,
+  perSecond: 8,
+  directives: ["chunks=4 delay=20 repeat=400", "chunks=3 delay=10"],
+};
+
+/** Clients as bad as they may be. */
+export const QUARRELSOME: TrafficSpec = {
+  ...MAIN_TRAFFIC,
+  hot: 0.3,
+  directives: ["chunks=3 delay=5", "chunks=3"],
+  mix: {
+    duplicates: 0.3,
+    conflicts: 0.25,
+    aborts: 0.1,
+    interrupts: 0.15,
+    histories: 0.05,
+    followers: 0.2,
+    lostAnswers: 0.3,
+    reordered: 0.2,
+  },
+};

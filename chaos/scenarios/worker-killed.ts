@@ -10,8 +10,8 @@ export const workerKilled = defineScenario({
   traffic: LONG_RUNS,
   durationMs: 7_000,
   faults: [
-    { atMs: 1_500, fault: { kind: "signal", subject: "holder", signal: "SIGKILL" } },
-    { atMs: 4_500, fault: { kind: "signal", subject: "holder", signal: "SIGKILL" } },
+    { atMs: 1500, fault: { kind: "signal", subject: "holder", signal: "SIGKILL" } },
+    { atMs: 4500, fault: { kind: "signal", subject: "holder", signal: "SIGKILL" } },
   ],
   settleWithinMs: 30_000,
   validators: ALL_PROMISES,
