@@ -39,6 +39,7 @@ export async function followRun(
     return followEnded(deps, listener, record, endOfRecord({ ...record, status }), afterRunSeq);
   }
   const run = underWay ?? hub.track(record, listener, false);
+  if (run === null) return;
   run.requester = listener;
   if (isLevel(hub, run, listener)) return hub.observe(record, clock.monotonic(), true);
   await catchUp(deps, run, listener, record, afterRunSeq);
