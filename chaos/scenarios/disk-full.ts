@@ -8,7 +8,7 @@ export const diskFull = defineScenario({
     "On a full disk sends are refused as retryable and nothing of them is kept; with room again all goes on.",
   topology: PAIR,
   traffic: LARGE_BODIES,
-  durationMs: 9_000,
+  durationMs: 8_000,
   faults: [{ atMs: 2000, fault: { kind: "disk-full", subject: "postgres", forMs: 4_000 } }],
   // PostgreSQL may have ended and recover.
   settleWithinMs: 60_000,

@@ -26,7 +26,7 @@ export const LONG_RUNS: TrafficSpec = {
   ...MAIN_TRAFFIC,
   perSecond: 7,
   // One session has room for about one of these a second.
-  hot: 0.1,
+  hot: 0.08,
   directives: ["chunks=20 delay=60", "chunks=12 delay=50"],
   mix: { ...MAIN_TRAFFIC.mix, aborts: 0.02 },
 };
