@@ -92,7 +92,10 @@ export function planTraffic(options: PlanOptions): TrafficPlan {
     clients.flatMap((client, i) => (client.tenant === tenant ? [i] : []));
   const pick = <T>(from: readonly T[]): T => from[Math.floor(random.float() * from.length)] as T;
   const chance = (share: number): boolean => random.float() < share;
-  const sessionOf = (tenant: number, n: number): string => `agent:main:${run}-${tenant}-${n}`;
+  // Each tenant's first session is its own; the others have one key in all tenants, so that whatever is kept by the
+  // session key alone would mix them.
+  const sessionOf = (tenant: number, n: number): string =>
+    n === 0 ? `agent:main:${run}-own-${tenant}` : `agent:main:${run}-${n}`;
 
   let sends = 0;
   const message = (tenant: number, sessionKey: string, more: Partial<Message> = {}): Message => {
