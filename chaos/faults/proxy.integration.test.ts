@@ -114,6 +114,7 @@ describe("a fault proxy", () => {
     socket.destroy();
     await gone;
     await until(() => proxy.stats().connections === 0);
+    expect(proxy.stats()).toMatchObject({ resets: 0, slowCloses: 0 });
   });
 
   it("resets connections to a server that is not there", async () => {
