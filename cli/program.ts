@@ -1,5 +1,6 @@
 import { Command, CommanderError } from "commander";
 import { HAError } from "../server/core/errors.ts";
+import { chaosCommand } from "./commands/chaos.ts";
 import { doctorCommand } from "./commands/doctor.ts";
 import { downCommand } from "./commands/down.ts";
 import { envCommand } from "./commands/env.ts";
@@ -28,6 +29,7 @@ const COMMANDS: readonly ((context: CliContext) => Command)[] = [
   sessionsCommand,
   logsCommand,
   doctorCommand,
+  chaosCommand,
   serveCommand,
 ];
 

@@ -140,10 +140,12 @@ export async function openLocalDeployment(dataDir: string): Promise<LocalDeploym
  */
 export function signalProcess(id: string, pid: number | null, signal: FaultSignal): void {
   if (pid === null) throw new HAError("NOT_FOUND", `${id} has no process now`, { id });
+  // SIGTERM lets PostgreSQL wait for its clients to leave, which a pool never does; SIGINT is its orderly end.
+  const sent = id === "postgres" && signal === "SIGTERM" ? "SIGINT" : signal;
   const whole = signal === "SIGSTOP" || signal === "SIGCONT";
   for (const one of [pid, ...(whole ? childrenOf(pid) : [])]) {
     try {
-      process.kill(one, signal);
+      process.kill(one, sent);
     } catch (error) {
       // A child may have ended meanwhile.
       if (one === pid || (error as NodeJS.ErrnoException).code !== "ESRCH") throw error;

@@ -192,6 +192,8 @@ async function bringUp(
     ...(disk === null ? {} : { disk }),
     ...(needs.has("clock-skew") ? { skew: skewControl(skewFolder) } : {}),
     subjects,
+    // As an operator would: everything else stays as it is.
+    restartSupervisor: () => cli(["up", "--json"]),
     async signal(id, which) {
       signalProcess(id, (await subjects()).find((one) => one.id === id)?.pid ?? null, which);
     },

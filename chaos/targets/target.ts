@@ -87,6 +87,8 @@ export interface Target {
     fill(): Promise<string>;
     free(): Promise<void>;
   };
+  /** Starts a supervisor again that was ended; everything that it watched has gone on meanwhile. */
+  readonly restartSupervisor?: () => Promise<void>;
   /**
    * Sets the wall clock of one instance ahead (behind, when negative) of the machine's; 0 puts it right. Resolves to
    * what the instance itself has told of its clock. Absent without capability `clock-skew`.

@@ -1,6 +1,6 @@
 import type { Random } from "../../server/ports/random.ts";
 import { markOf } from "../history/format.ts";
-import type { TrafficSpec } from "../scenario.ts";
+import type { TimedFault, TrafficSpec } from "../scenario.ts";
 
 /** A message as some client is to send it. */
 export interface Message {
@@ -55,6 +55,8 @@ export interface TrafficPlan {
   readonly tenants: readonly { readonly id: string; readonly canary: string }[];
   /** Of the first tenant; where faults look for the holder. */
   readonly hotSession: string;
+  /** Sent, and answered, before anything is broken. */
+  readonly warmUp: readonly { readonly client: number; readonly message: Message }[];
   readonly actions: readonly Action[];
 }
 
@@ -65,6 +67,8 @@ export interface PlanOptions {
   readonly random: Random;
   /** Tells the messages and sessions of this run from those of every other one. */
   readonly run: string;
+  /** Those of the model are done by the messages themselves. */
+  readonly faults: readonly TimedFault[];
 }
 
 const QUEUE_MODES: readonly QueueMode[] = ["interrupt", "interrupt", "steer", "collect", "followup"];
@@ -75,7 +79,7 @@ const ABORT_WITHIN_MS = 400;
  * open loop: a deployment that is slow gets no less of them.
  */
 export function planTraffic(options: PlanOptions): TrafficPlan {
-  const { durationMs, gateways, random, run, spec } = options;
+  const { durationMs, faults, gateways, random, run, spec } = options;
   const canaryOf = (tenant: number): string =>
     `canary-${run}-${tenant}-${Buffer.from(random.bytes(6)).toString("hex")}`;
   const tenants = Array.from({ length: spec.tenants }, (_, i) => ({
@@ -98,10 +102,23 @@ export function planTraffic(options: PlanOptions): TrafficPlan {
     n === 0 ? `agent:main:${run}-own-${tenant}` : `agent:main:${run}-${n}`;
 
   let sends = 0;
-  const message = (tenant: number, sessionKey: string, more: Partial<Message> = {}): Message => {
+  /** How the model is to fail at that time, or null. */
+  const failureAt = (atMs: number): string | null => {
+    for (const { atMs: from, fault } of faults) {
+      if (fault.kind === "model" && atMs >= from && atMs < from + fault.forMs) return fault.directives;
+    }
+    return null;
+  };
+  const message = (
+    tenant: number,
+    sessionKey: string,
+    atMs: number,
+    more: Partial<Message> = {},
+  ): Message => {
     const key = more.key ?? `${run}-${++sends}`;
     const words = `${markOf(key)} ${tenants[tenant]?.canary} ${pick(WORDS)} ${pick(WORDS)}`;
-    const directives = spec.directives.length === 0 ? "" : pick(spec.directives);
+    const usual = spec.directives.length === 0 ? "" : pick(spec.directives);
+    const directives = failureAt(atMs) ?? usual;
     const intent = more.intent ?? (directives.includes("tool=") ? "tool" : "plain");
     const text = directives === "" ? words : `[[demo ${directives}]] ${words}`;
     return { key, sessionKey, words, text, queueMode: null, ...more, intent };
@@ -119,8 +136,8 @@ export function planTraffic(options: PlanOptions): TrafficPlan {
     if (chance(mix.histories)) return { kind: "history", atMs, client, sessionKey };
     if (others.length > 0 && chance(mix.reordered)) {
       const intent = "reordered" as const;
-      const first = message(tenant, sessionKey, { intent });
-      const second = message(tenant, sessionKey, { intent });
+      const first = message(tenant, sessionKey, atMs, { intent });
+      const second = message(tenant, sessionKey, atMs, { intent });
       return { kind: "reordered", atMs, clients: [client, pick(others)], messages: [second, first] };
     }
     const twin = others.length > 0 && chance(mix.duplicates) ? pick(others) : null;
@@ -136,11 +153,11 @@ export function planTraffic(options: PlanOptions): TrafficPlan {
             ? { intent: "abort" }
             : {};
     const queueMode = chance(mix.interrupts) ? pick(QUEUE_MODES) : null;
-    const sent = message(tenant, sessionKey, { ...intent, queueMode });
+    const sent = message(tenant, sessionKey, atMs, { ...intent, queueMode });
     const elsewhere = chance(0.5) ? sessionOf(tenant, (session + 1) % spec.sessions) : sessionKey;
     const conflict = chance(mix.conflicts)
       ? {
-          ...message(tenant, elsewhere, { key: sent.key, intent: "conflict" }),
+          ...message(tenant, elsewhere, atMs, { key: sent.key, intent: "conflict" }),
           words: "",
           text: `other words than ${sent.key}`,
         }
@@ -158,6 +175,10 @@ export function planTraffic(options: PlanOptions): TrafficPlan {
     };
   };
 
+  const warmUp = clients.map(({ tenant }, client) => ({
+    client,
+    message: message(tenant, sessionOf(tenant, 0), -1),
+  }));
   const actions: Action[] = [];
   for (let at = 0; ;) {
     // Poisson: bursts and pauses as independent people make them.
@@ -165,7 +186,7 @@ export function planTraffic(options: PlanOptions): TrafficPlan {
     if (at >= durationMs) break;
     actions.push(next(Math.round(at)));
   }
-  return { clients, tenants, hotSession: sessionOf(0, 0), actions };
+  return { clients, tenants, hotSession: sessionOf(0, 0), warmUp, actions };
 }
 
 const WORDS = [

@@ -265,6 +265,25 @@ describe("a connection that comes in the middle of a run", () => {
   });
 });
 
+describe("a client that moved here in the middle of a run", () => {
+  it("hears of no number below the one it may have heard elsewhere", async () => {
+    const { client, pool, start } = await setup();
+    const run = await start("k1");
+    await run.say({ type: "started", text: "" }, { type: "message", row: run.grant.userRow });
+    await run.say({ type: "delta", text: "one" });
+    await until(() => client.text("k1") === "one");
+    const heard = Math.max(...client.chats("k1").map(({ runSeq }) => Number(runSeq)));
+    const moved = await connectWire(assembleGateway(pool.deps({ instance: "gateway-2" })).gateway);
+    await run.say({ type: "delta", text: " two" });
+    await until(() => moved.chats("k1", "delta").length > 0);
+    const numbers = moved.chats("k1").map(({ runSeq }) => Number(runSeq));
+    expect(numbers.filter((number) => number < heard)).toEqual([]);
+    await run.finish("one two");
+    await moved.end("k1");
+    expect(moved.text("k1")).toBe("one two");
+  });
+});
+
 describe("events that are lost, late or doubled", () => {
   it("a gap is filled from the bus, in order and without doubles", async () => {
     const { client, pool, gateway, start } = await setup();
