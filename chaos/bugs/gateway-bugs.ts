@@ -82,22 +82,4 @@ export const GATEWAY_BUGS: readonly PlantedBug[] = [
       },
     ],
   },
-  {
-    name: "no-live-text-after-reconnect",
-    what: "who comes back in the middle of an answer is told its rest as if it were the beginning",
-    promise: "resumable",
-    trial: "worker-killed",
-    edits: [
-      {
-        file: "server/gateway/follow-run.ts",
-        find: "  const continues = added !== null && view.text.endsWith(added);",
-        replace: "  const continues = added !== null || afterRunSeq > 0;",
-      },
-      {
-        file: "server/gateway/follow-run.ts",
-        find: "  const delta = continues ? added : view.text;",
-        replace: "  const delta = afterRunSeq > 0 ? view.text : (added ?? view.text);",
-      },
-    ],
-  },
 ];

@@ -30,6 +30,8 @@ export interface PlantedBug {
  * reported and not the scenario.
  */
 export interface Trial extends Scenario {
+  /** Chosen so that the hot session has a run, and another one waits, when the fault comes. */
+  readonly seed: number;
   /** Changes of the program without any bug too: shorter leases, so that a pause is short; a tool to call. */
   readonly equipment: readonly Edit[];
   /** The tools of this trial write down what they do, and it belongs to the evidence. */

@@ -15,7 +15,6 @@ export interface TrialOptions {
   readonly build: Build;
   /** Of the bug that is in the build; null for none. */
   readonly bug: string | null;
-  readonly seed: number;
   /** An empty folder for the history. */
   readonly folder: string;
   /** PATH and TMPDIR of the machine. */
@@ -29,10 +28,12 @@ export interface TrialOptions {
  * @throws HAError when the build does not come up or does not answer a first message: nothing is shown then
  */
 export async function runTrial(options: TrialOptions): Promise<Verdict> {
-  const { bug, build, folder, machine, progress, seed, signal, trial } = options;
+  const { bug, build, folder, machine, progress, signal, trial } = options;
   const target = await startProcessTarget({
     ...trial.topology,
-    machine, progress, signal,
+    machine,
+    progress,
+    signal,
     clock: systemClock,
     random: systemRandom,
     projectRoot: build.root,
@@ -41,7 +42,10 @@ export async function runTrial(options: TrialOptions): Promise<Verdict> {
   });
   try {
     const evidence = await recordRun({
-      seed, target, signal, progress,
+      seed: trial.seed,
+      target,
+      signal,
+      progress,
       scenario: trial,
       durationMs: null,
       dir: folder,

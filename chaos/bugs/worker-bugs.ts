@@ -109,7 +109,7 @@ export const WORKER_BUGS: readonly PlantedBug[] = [
   {
     name: "numbers-begin-again",
     what: "each attempt numbers its events from 1",
-    promise: "no-lost-ack",
+    promise: "resumable",
     trial: "worker-killed",
     edits: [
       {

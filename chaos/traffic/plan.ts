@@ -175,10 +175,11 @@ export function planTraffic(options: PlanOptions): TrafficPlan {
     };
   };
 
-  const warmUp = clients.map(({ tenant }, client) => ({
-    client,
-    message: message(tenant, sessionOf(tenant, 0), -1),
-  }));
+  // In a session of its own, answered at once: what is slow or breaks between messages is for the traffic to show.
+  const warmUp = clients.map(({ tenant }, client) => {
+    const asked = message(tenant, `agent:main:${run}-warm-${client}`, -1);
+    return { client, message: { ...asked, text: asked.words } };
+  });
   const actions: Action[] = [];
   for (let at = 0; ;) {
     // Poisson: bursts and pauses as independent people make them.
