@@ -4,6 +4,7 @@ import type { FaultKind } from "./faults/fault.ts";
 import { cellsOf, deploymentOf, FULL_RUNS, matrixScenarios } from "./matrix.ts";
 import type { Scenario } from "./scenario.ts";
 import { SCENARIOS } from "./scenarios/index.ts";
+import type { Capability } from "./targets/target.ts";
 
 const kindsOf = (scenarios: readonly Scenario[]): Set<FaultKind> =>
   new Set(scenarios.flatMap(({ faults }) => faults.map(({ fault }) => fault.kind)));
@@ -12,22 +13,23 @@ const subjectsOf = (scenarios: readonly Scenario[]): Set<string> =>
     scenarios.flatMap(({ faults }) => faults.map(({ fault }) => ("subject" in fault ? fault.subject : ""))),
   );
 
-const EVERY_KIND: Readonly<Record<FaultKind, true>> = {
-  signal: true,
-  pause: true,
-  flush: true,
-  latency: true,
-  rate: true,
-  "black-hole": true,
-  reset: true,
-  "slow-close": true,
-  "disk-full": true,
-  "clock-skew": true,
-  "cpu-starvation": true,
-  "memory-limit": true,
-  model: true,
-  "rolling-restart": true,
-  "reconnect-storm": true,
+/** What a target must be able to do for a fault of that kind; null where every target can. */
+const NEEDED: Readonly<Record<FaultKind, Capability | null>> = {
+  signal: "signal",
+  pause: "signal",
+  flush: null,
+  latency: "network",
+  rate: "network",
+  "black-hole": "network",
+  reset: "network",
+  "slow-close": "network",
+  "disk-full": "disk-full",
+  "clock-skew": "clock-skew",
+  "cpu-starvation": "cpu",
+  "memory-limit": "memory",
+  model: null,
+  "rolling-restart": "rolling-restart",
+  "reconnect-storm": null,
 };
 
 describe("the scenarios", () => {
@@ -40,22 +42,14 @@ describe("the scenarios", () => {
   });
 
   it("do every kind of fault there is", () => {
-    expect([...kindsOf(SCENARIOS)].toSorted()).toEqual(Object.keys(EVERY_KIND).toSorted());
+    expect([...kindsOf(SCENARIOS)].toSorted()).toEqual(Object.keys(NEEDED).toSorted());
   });
 
   it("ask for the capabilities that their faults need", () => {
-    const network: readonly FaultKind[] = ["latency", "rate", "black-hole", "reset", "slow-close"];
-    for (const { faults, needs, topology } of SCENARIOS) {
-      for (const { fault } of faults) {
-        if (fault.kind === "disk-full") expect(needs).toContain("disk-full");
-        if (fault.kind === "clock-skew") expect(needs).toContain("clock-skew");
-        if (fault.kind === "cpu-starvation") expect(needs).toContain("cpu");
-        if (fault.kind === "memory-limit") expect(needs).toContain("memory");
-        if (fault.kind === "signal" || fault.kind === "pause") expect(needs).toContain("signal");
-        if (!network.includes(fault.kind)) continue;
-        expect(needs).toContain("network");
-        expect(topology.wiring).toBe("proxied");
-      }
+    for (const { faults, name, needs, topology } of SCENARIOS) {
+      const wanted = faults.map(({ fault }) => NEEDED[fault.kind]);
+      expect([name, ...wanted.filter((need) => need !== null && !needs.includes(need))]).toEqual([name]);
+      expect([name, wanted.includes("network") ? topology.wiring : "proxied"]).toEqual([name, "proxied"]);
     }
   });
 });

@@ -31,9 +31,11 @@ function readModule(file: string): Module {
 }
 
 const isTest = (file: string): boolean =>
-  /\.test\.ts$|^(server|cli)\/testing\/|^server\/ports\/contract\/|\/fixtures\//.test(file);
+  /\.test\.ts$|^(server|cli)\/testing\/|^server\/ports\/contract\/|\/fixtures\/|\.fixture\.ts$|^chaos\/crash\//.test(
+    file,
+  );
 
-const modules = ["server", "cli", "migrate"]
+const modules = ["server", "cli", "migrate", "chaos"]
   .flatMap((folder) =>
     readdirSync(path.join(ROOT, folder), { recursive: true, encoding: "utf8" }).map(
       (file) => `${folder}/${file}`,
@@ -96,6 +98,8 @@ describe("which way imports point", () => {
         if (adapter === undefined) return true;
         // Clock and chance of a process are made where the process begins.
         if (file === "cli/main.ts") return adapter === "system";
+        // What breaks a deployment and looks into its stores must know them; see the rules of chaos below.
+        if (file.startsWith("chaos/")) return true;
         return file.startsWith("server/supervisor/") && ["local", "process"].includes(adapter);
       }),
     ).toEqual([]);
@@ -112,6 +116,32 @@ describe("which way imports point", () => {
         ),
       ).toEqual([]);
     }
+  });
+
+  it("chaos knows a deployment from outside: its wire, its stores, its processes, nothing of how it works", () => {
+    const insides = /^server\/(gateway|worker|control|agent-loop|serve|wiring)/;
+    expect(
+      breaches(within("chaos/"), (target) => !insides.test(target) && !target.startsWith("cli/")),
+    ).toEqual([]);
+  });
+
+  it("adapters and servers are known to chaos' targets, faults and store readers alone", () => {
+    const judges = within("chaos/").filter(({ file }) => !/^chaos\/(targets|faults|stores)\//.test(file));
+    expect(breaches(judges, (target) => adapterOf(target) === undefined)).toEqual([]);
+  });
+
+  it("validators are pure: they know the evidence, core and each other", () => {
+    expect(
+      breaches(within("chaos/validators/", "chaos/judge.ts", "chaos/gaps.ts"), (target) =>
+        isOurs(target) ? PURE.test(target) : target === "zod",
+      ),
+    ).toEqual([]);
+  });
+
+  it("nothing of the server knows chaos or load tests", () => {
+    expect(breaches(within("server/", "migrate/"), (target) => !/^(chaos|loadtest)\//.test(target))).toEqual(
+      [],
+    );
   });
 
   it("nothing of the server knows the command line", () => {
@@ -136,6 +166,10 @@ describe("which way imports point", () => {
     expect(packages).toEqual(["commander"]);
   });
 });
+
+/** What a validator may know: what was recorded, and what words mean. */
+const PURE =
+  /^server\/core\/|^chaos\/(validators|history|stores|faults\/fault|judge|gaps|scenario|targets\/target)/;
 
 function isWiring(file: string): boolean {
   return /^server\/(wiring[\w-]*|serve|supervisor-database)\.ts$/.test(file);

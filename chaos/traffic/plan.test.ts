@@ -66,9 +66,8 @@ describe("a traffic plan", () => {
     }
     for (const { client, follower, message, twin } of all) {
       const tenant = Number(message.sessionKey.split("-").at(-2));
-      for (const who of [client, twin, follower]) {
-        if (who !== null) expect(made.clients[who]?.tenant).toBe(tenant);
-      }
+      const involved = [client, twin, follower].filter((who) => who !== null);
+      expect(involved.map((who) => made.clients[who]?.tenant)).toEqual(involved.map(() => tenant));
       expect(twin).not.toBe(client);
     }
   });

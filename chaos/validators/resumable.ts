@@ -64,7 +64,9 @@ function judgeEvents(
     let ear = ears.get(connection);
     if (ear === undefined) {
       // The next connection of a client goes on where the last one ended; one beside it begins anew.
-      const before = [...ears].findLast(([other]) => (closed.get(other) ?? Infinity) < heardAs)?.[1];
+      // Where that had heard the end, a gateway that learns of the run only now tells it to everybody as a whole.
+      const former = [...ears].findLast(([other]) => (closed.get(other) ?? Infinity) < heardAs)?.[1];
+      const before = former !== undefined && isEnd(former.last) ? undefined : former;
       ear = { text: before?.text ?? "", last: before?.last ?? event };
       ears.set(connection, ear);
     }

@@ -39,6 +39,7 @@ export async function followRun(
     return followEnded(deps, listener, record, endOfRecord({ ...record, status }), afterRunSeq);
   }
   const run = underWay ?? hub.track(record, listener, false);
+  if (run === null) return;
   run.requester = listener;
   if (isLevel(hub, run, listener)) return hub.observe(record, clock.monotonic(), true);
   await catchUp(deps, run, listener, record, afterRunSeq);
@@ -119,8 +120,14 @@ function tellMissed(
   hub.teller.send(listener, openEvent("chat", chatDelta(view, ts, delta, !continues)), false);
 }
 
-/** The text that the events add, or null where one of them set it anew. */
+/**
+ * The text that the events add, or null where one of them set it anew, or where they do not reach as far as what is
+ * known otherwise: the history may lack its last events for good (their publisher died), or be older than what came
+ * live while it was read.
+ */
 function addedText(events: readonly RunEvent[], upTo: number): string | null {
+  const last = events.at(-1);
+  if (last === undefined || (last.runSeq < upTo && !ENDS.has(last.body.type))) return null;
   let added = "";
   for (const { body, runSeq } of events) {
     if (runSeq > upTo) break;
@@ -129,6 +136,9 @@ function addedText(events: readonly RunEvent[], upTo: number): string | null {
   }
   return added;
 }
+
+/** Nothing follows them in their attempt, whatever number the row gives the end. */
+const ENDS: ReadonlySet<RunEvent["body"]["type"]> = new Set(["final", "aborted", "error"]);
 
 function tellEnd(hub: TenantHub, view: RunView, listener: Listener, end: RunEnd, afterRunSeq: number): void {
   // The last delta may carry the end's own number: a client that has it may still lack the end.

@@ -100,6 +100,19 @@ export class RunTeller {
     if (run.toldSince === Number.POSITIVE_INFINITY) run.toldSince = this.audience.serial;
   }
 
+  /** The whole text to those who came after its pieces were told: else the end alone would be all they hear. */
+  private textToLate(run: FollowedRun, ts: number): void {
+    const { view } = run;
+    if (view.text === "" || view.blind) return;
+    const agent = lazily(() => openEvent("agent", agentAssistant(view, ts, view.text, true)));
+    const chat = lazily(() => openEvent("chat", chatDelta(view, ts, view.text, true)));
+    this.audience.forEachRunReader(view.sessionKey, (listener) => {
+      if (run.held?.has(listener) || !run.needsWhole(listener)) return;
+      this.send(listener, agent(), true);
+      if (this.send(listener, chat(), true)) run.gotWhole(listener);
+    });
+  }
+
   thinking(run: FollowedRun, ts: number, delta: string): void {
     this.tell(run, "agent", () => agentThinking(run.view, ts, delta), true);
   }
@@ -135,6 +148,7 @@ export class RunTeller {
 
   /** The last events of a run. Nobody is skipped for being slow: these carry the truth. */
   end(run: FollowedRun, end: RunEnd): void {
+    this.textToLate(run, end.endedAt);
     this.tell(run, "agent", () => agentEnd(run.view, end), false);
     this.tell(run, "chat", () => chatEnd(run.view, end), false);
   }
