@@ -1,6 +1,6 @@
 import { execFileSync } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
-import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { isRunning, processIdentity } from "../../server/adapters/local/process-table.ts";
@@ -17,6 +17,8 @@ export interface RunFolder {
 }
 
 const OWNER = "owner.json";
+/** A folder without a name in it is left alone for so long: another run may be making it. */
+const NAMELESS_MS = 10_000;
 
 /** Where runs of this user lie; another user's are not ours to end. */
 const place = (): string => join(tmpdir(), `openclaw-ha-chaos-${process.getuid?.() ?? 0}`);
@@ -54,7 +56,12 @@ async function isOwned(path: string): Promise<boolean> {
     };
     return isRunning(pid, identity);
   } catch {
-    return false; // killed before it could write its name
+    // Killed before it could write its name, or about to.
+    const age = await stat(path).then(
+      ({ mtimeMs }) => Date.now() - mtimeMs,
+      () => Number.POSITIVE_INFINITY,
+    );
+    return age < NAMELESS_MS;
   }
 }
 

@@ -96,7 +96,10 @@ export function planTraffic(options: PlanOptions): TrafficPlan {
     clients.flatMap((client, i) => (client.tenant === tenant ? [i] : []));
   const pick = <T>(from: readonly T[]): T => from[Math.floor(random.float() * from.length)] as T;
   const chance = (share: number): boolean => random.float() < share;
-  const sessionOf = (tenant: number, n: number): string => `agent:main:${run}-${tenant}-${n}`;
+  // Each tenant's first session is its own; the others have one key in all tenants, so that whatever is kept by the
+  // session key alone would mix them.
+  const sessionOf = (tenant: number, n: number): string =>
+    n === 0 ? `agent:main:${run}-own-${tenant}` : `agent:main:${run}-${n}`;
 
   let sends = 0;
   /** How the model is to fail at that time, or null. */
@@ -172,10 +175,11 @@ export function planTraffic(options: PlanOptions): TrafficPlan {
     };
   };
 
-  const warmUp = clients.map(({ tenant }, client) => ({
-    client,
-    message: message(tenant, sessionOf(tenant, 0), -1),
-  }));
+  // In a session of its own, answered at once: what is slow or breaks between messages is for the traffic to show.
+  const warmUp = clients.map(({ tenant }, client) => {
+    const asked = message(tenant, `agent:main:${run}-warm-${client}`, -1);
+    return { client, message: { ...asked, text: asked.words } };
+  });
   const actions: Action[] = [];
   for (let at = 0; ;) {
     // Poisson: bursts and pauses as independent people make them.

@@ -102,6 +102,11 @@ export const BROKEN: readonly (readonly [PromiseName, string, Breaking])[] = [
   ],
   [
     "no-lost-ack",
+    "an end that was told before it was stored",
+    (_, { run }) => void (run(4).endedAt = Number(run(4).endedAt) + 300),
+  ],
+  [
+    "no-lost-ack",
     "a run that ended otherwise than was told",
     (_, { run }) => void Object.assign(run(0), { status: "failed" }),
   ],
@@ -256,6 +261,20 @@ export const BROKEN: readonly (readonly [PromiseName, string, Breaking])[] = [
     (_, { record }) =>
       void (record("chat", ({ tenant, state }) => tenant === "tenant-0" && state === "status").error =
         "see canary-1-x"),
+  ],
+  [
+    "isolated",
+    "another tenant's canary in any frame",
+    (_, { add }) =>
+      add({
+        type: "leak",
+        at: 0,
+        client: "tenant-0.0.a",
+        connection: 1,
+        tenant: "tenant-0",
+        canary: "canary-1-x",
+        frame: "{}",
+      }),
   ],
   [
     "isolated",

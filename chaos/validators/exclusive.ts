@@ -116,7 +116,7 @@ function judgeRunTokens(facts: Facts, found: Findings): void {
     for (const run of runs) {
       if (run.startedAt === null || run.attempt === 0) continue;
       found.looked();
-      if (before !== null && run.token <= before.token && !facts.restarted.has(name))
+      if (before !== null && run.token <= before.token)
         found.broken(
           `${shown(name)}: ${run.runId} ran under token ${run.token}, after ${before.runId} under ${before.token}`,
         );

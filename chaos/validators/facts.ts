@@ -60,6 +60,8 @@ export interface Facts {
   readonly restarted: ReadonlySet<string>;
   /** First request and last sign of life of the traffic. */
   readonly window: { readonly from: number; readonly to: number };
+  /** Clients and database are of one machine and no fault has moved a clock: their times can be compared. */
+  readonly oneClock: boolean;
   /** What makes the history unfit to be judged: clocks that go back, answers without a request. */
   readonly unsound: readonly string[];
 }
@@ -121,6 +123,9 @@ function collect(evidence: Evidence): Facts {
         .filter(({ method, outcome }) => RESTARTS.has(method) && outcome !== "refused")
         .map(({ tenant, sessionKey }) => nameOf(tenant, sessionKey)),
     ),
+    oneClock:
+      history.header.target !== "attach" &&
+      !history.records.some((record) => record.type === "fault" && record.kind === "clock-skew"),
     window: windowOf(history.records),
     unsound,
   };

@@ -24,7 +24,13 @@ export const isolated: Validator = {
 
     const owners = ownersOfRuns(facts);
     for (const record of history.records) {
-      if (record.type === "chat") {
+      if (record.type === "leak") {
+        const { client, tenant, canary, frame, at } = record;
+        found.broken(
+          `${client} of tenant ${tenant} was sent the canary ${canary}: ${frame.slice(0, 80)}`,
+          at,
+        );
+      } else if (record.type === "chat") {
         const { tenant, client, runId, at } = record;
         look(tenant, record.text, `an event to ${client}`, at);
         if (record.text === null) look(tenant, record.delta, `an event to ${client}`, at);

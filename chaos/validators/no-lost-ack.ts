@@ -14,6 +14,9 @@ import type { Validator } from "./validator.ts";
 
 type Findings = ReturnType<typeof findings>;
 
+/** Told times and stored times are of two processes of one machine, and are rounded. */
+const CLOCKS_AGREE_MS = 250;
+
 const END_OF: Readonly<Record<string, Heard["state"]>> = {
   succeeded: "final",
   aborted: "aborted",
@@ -24,7 +27,7 @@ const END_OF: Readonly<Record<string, Heard["state"]>> = {
 
 /**
  * Whatever was acknowledged is a run that has ended, its result can be read, and its sender was told the end: once,
- * and the same that is stored.
+ * after it was stored, and the same that is stored.
  */
 export const noLostAck: Validator = {
   promise: "no-lost-ack",
@@ -86,6 +89,12 @@ function judgeEnds(run: StoredRun, client: string, facts: Facts, found: Findings
       );
   }
   for (const end of ends) {
+    const toldAt = facts.evidence.history.header.startedAtMs + end.at;
+    if (facts.oneClock && run.endedAt !== null && toldAt < run.endedAt - CLOCKS_AGREE_MS)
+      found.broken(
+        `${client} heard the end of ${shown(name)} ${Math.round(run.endedAt - toldAt)} ms before it was stored`,
+        end.at,
+      );
     if (end.state !== END_OF[run.status])
       found.broken(`${client} heard that ${shown(name)} ended as ${end.state}; it is ${run.status}`, end.at);
     else if (run.status === "succeeded" && end.text !== run.text)
