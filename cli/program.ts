@@ -1,5 +1,6 @@
 import { Command, CommanderError } from "commander";
 import { HAError } from "../server/core/errors.ts";
+import { chaosCommand } from "./commands/chaos.ts";
 import { doctorCommand } from "./commands/doctor.ts";
 import { downCommand } from "./commands/down.ts";
 import { envCommand } from "./commands/env.ts";
@@ -30,6 +31,7 @@ const COMMANDS: readonly ((context: CliContext) => Command)[] = [
   sessionsCommand,
   logsCommand,
   doctorCommand,
+  chaosCommand,
   loadtestCommand,
   tenantCommand,
   serveCommand,

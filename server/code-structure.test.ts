@@ -32,11 +32,11 @@ function readModule(file: string): Module {
 
 /** Benchmarks put parts of the product together as they like, as tests do. */
 const isTest = (file: string): boolean =>
-  /\.test\.ts$|^(server|cli)\/testing\/|^server\/ports\/contract\/|\/fixtures\/|^loadtest\/bench\//.test(
+  /\.test\.ts$|^(server|cli)\/testing\/|^server\/ports\/contract\/|\/fixtures\/|\.fixture\.ts$|^chaos\/crash\/|^loadtest\/bench\//.test(
     file,
   );
 
-const modules = ["server", "cli", "migrate", "loadtest"]
+const modules = ["server", "cli", "migrate", "chaos", "loadtest"]
   .flatMap((folder) =>
     readdirSync(path.join(ROOT, folder), { recursive: true, encoding: "utf8" }).map(
       (file) => `${folder}/${file}`,
@@ -100,6 +100,8 @@ describe("which way imports point", () => {
         // Clock and chance of a process are made where the process begins.
         if (file === "cli/main.ts") return adapter === "system";
         if (file.startsWith("server/containers/")) return adapter === "local";
+        // What breaks a deployment and looks into its stores must know them; see the rules of chaos below.
+        if (file.startsWith("chaos/")) return true;
         return file.startsWith("server/supervisor/") && ["local", "process"].includes(adapter);
       }),
     ).toEqual([]);
@@ -119,7 +121,9 @@ describe("which way imports point", () => {
   });
 
   it("containers are for tests, chaos and images: nothing that serves knows of them", () => {
-    const serving = product.filter(({ file }) => !file.startsWith("server/containers/"));
+    const serving = within("server/", "cli/", "migrate/").filter(
+      ({ file }) => !file.startsWith("server/containers/"),
+    );
     expect(breaches(serving, (target) => !target.startsWith("server/containers/"))).toEqual([]);
     expect(
       breaches(
@@ -127,6 +131,32 @@ describe("which way imports point", () => {
         (target) => !isOurs(target) || /^server\/(core|ports|adapters|containers)\//.test(target),
       ),
     ).toEqual([]);
+  });
+
+  it("chaos knows a deployment from outside: its wire, its stores, its processes, nothing of how it works", () => {
+    const insides = /^server\/(gateway|worker|control|agent-loop|serve|wiring)/;
+    expect(
+      breaches(within("chaos/"), (target) => !insides.test(target) && !target.startsWith("cli/")),
+    ).toEqual([]);
+  });
+
+  it("adapters and servers are known to chaos' targets, faults, store readers and trials alone", () => {
+    const judges = within("chaos/").filter(({ file }) => !/^chaos\/(targets|faults|stores|bugs)\//.test(file));
+    expect(breaches(judges, (target) => adapterOf(target) === undefined)).toEqual([]);
+  });
+
+  it("validators are pure: they know the evidence, core and each other", () => {
+    expect(
+      breaches(within("chaos/validators/", "chaos/judge.ts", "chaos/gaps.ts"), (target) =>
+        isOurs(target) ? PURE.test(target) : target === "zod",
+      ),
+    ).toEqual([]);
+  });
+
+  it("nothing of the server knows chaos or load tests", () => {
+    expect(breaches(within("server/", "migrate/"), (target) => !/^(chaos|loadtest)\//.test(target))).toEqual(
+      [],
+    );
   });
 
   it("nothing of the server knows the command line", () => {
@@ -198,6 +228,10 @@ describe("contract suites", () => {
     expect(without).toEqual([]);
   });
 });
+
+/** What a validator may know: what was recorded, and what words mean. */
+const PURE =
+  /^server\/core\/|^chaos\/(validators|history|stores|faults\/fault|judge|gaps|scenario|targets\/target)/;
 
 function isWiring(file: string): boolean {
   return /^server\/(wiring[\w-]*|serve|supervisor-database)\.ts$/.test(file);

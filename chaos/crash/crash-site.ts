@@ -10,9 +10,12 @@ import {
   type TestDeployment,
 } from "../../server/testing/deployment.ts";
 import { until } from "../../server/testing/until.ts";
-import { readStores } from "./read-stores.ts";
+import { directoryObjectStore } from "../../server/adapters/directory/object-store.ts";
+import { deploymentPaths } from "../../server/supervisor/deployment.ts";
+import { markOf } from "../history/format.ts";
+import { readStores, type RunState } from "./read-stores.ts";
 import { commonOrder, recordingClient, type RecordingClient } from "./recording-client.ts";
-import { markOf, type SentMessage, type StoredRun, type TrafficRecord } from "./record.ts";
+import type { SentMessage, TrafficRecord } from "./record.ts";
 
 /** A deployment to crash, with its database at hand. */
 export interface CrashSite {
@@ -28,7 +31,7 @@ export interface CrashSite {
   /** The instance whose worker executes the run. Waits for it. */
   holderOf(runId: string): Promise<string>;
   /** The run, once it is as told. */
-  run(runId: string, is: (run: StoredRun) => boolean, timeoutMs?: number): Promise<StoredRun>;
+  run(runId: string, is: (run: RunState) => boolean, timeoutMs?: number): Promise<RunState>;
   /** Resolves when the model has been called for the message so many times. */
   modelAsked(sent: SentMessage, times?: number): Promise<void>;
   close(): Promise<void>;
@@ -77,7 +80,8 @@ export async function crashSite(options: DeploymentOptions = {}): Promise<CrashS
     connectionTimeoutMillis: 2_000,
   });
   database.on("error", () => {});
-  const stores = readStores(database, modelUrl);
+  const objects = directoryObjectStore({ dir: deploymentPaths(deployment.dataDir).objects });
+  const stores = readStores(database, modelUrl, objects);
   let traffics = 0;
 
   const pidOf = (instance: string): Promise<number> =>
@@ -156,7 +160,7 @@ export async function crashSite(options: DeploymentOptions = {}): Promise<CrashS
         async record() {
           const sent = clients.flatMap((client) => client.sent);
           const heard = clients.flatMap((client) => client.heard);
-          return { sent, heard, ...(await stores.read(sessions)) };
+          return { sent, heard, ...(await stores.read(`agent:main:${name}-`)) };
         },
       };
     },

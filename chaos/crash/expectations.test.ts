@@ -1,6 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { violationsOf } from "./expectations.ts";
-import { type HeardChat, markOf, type ModelCall, type SentMessage, type TrafficRecord } from "./record.ts";
+import { markOf } from "../history/format.ts";
+import type { StoredCall } from "../stores/snapshot.ts";
+import type { HeardChat, SentMessage, TrafficRecord } from "./record.ts";
 
 const SESSION = "agent:main:s";
 const answerTo = (key: string): string =>
@@ -38,17 +40,42 @@ function recordWith(changes: Changes = {}): TrafficRecord {
     }),
     runs: keys.map((runId, i) => {
       const state = { status: "succeeded", attempt: 1, failures: 0, text: answerTo(runId) };
-      return { runId, sessionKey: SESSION, runOrder: i + 1, ...state };
+      const times = { acceptedAt: i, startedAt: 10 * i, endedAt: 10 * i + 5 };
+      const run = {
+        tenant: "default",
+        runId,
+        sessionKey: SESSION,
+        runOrder: i + 1,
+        token: i + 1,
+        error: null,
+      };
+      return { ...run, ...state, ...times };
     }),
     rows: keys.flatMap((runId, i) =>
       ["user", "assistant"].map((role, j) => {
         const seq = 2 * i + j + 1;
         const parentId = seq === 1 ? null : `m${seq - 1}`;
-        return { sessionKey: SESSION, seq, messageId: `m${seq}`, parentId, runId, role };
+        const text = role === "user" ? markOf(runId) : answerTo(runId);
+        return {
+          tenant: "default",
+          sessionKey: SESSION,
+          seq,
+          messageId: `m${seq}`,
+          parentId,
+          runId,
+          role,
+          text,
+        };
       }),
     ),
-    calls: keys.map((key, i): ModelCall => {
+    leases: [],
+    steps: [],
+    idempotency: keys.map((key) => ({ tenant: "default", key, sessionKey: SESSION })),
+    calls: keys.map((key, i): StoredCall => {
       return {
+        session: SESSION,
+        startedAt: 0,
+        endedAt: 0,
         text: `[[demo]] ${markOf(key)}`,
         startOrder: 2 * i + 1,
         endOrder: 2 * i + 2,
@@ -84,18 +111,14 @@ describe("expectations of a crash test", () => {
   it.each<[string, Changes, string]>([
     ["a message without an ack", { sent: at(0, (s) => ({ ...s, acks: [] })) }, "everySendIsAcknowledged"],
     ["a refusal", { sent: at(1, (s) => ({ ...s, refusals: ["no"] })) }, "everySendIsAcknowledged"],
-    ["a run that Postgres lost", { runs: without(1) }, "everyAcknowledgedRunEndsOnce"],
-    [
-      "a run that never ended",
-      { runs: at(1, (r) => ({ ...r, status: "running" })) },
-      "everyAcknowledgedRunEndsOnce",
-    ],
-    ["a client that heard no end", { heard: without(3) }, "everyAcknowledgedRunEndsOnce"],
-    ["a client that heard two", { heard: (h) => [...h, h[3] as HeardChat] }, "everyAcknowledgedRunEndsOnce"],
+    ["a run that Postgres lost", { runs: without(1) }, "no-lost-ack"],
+    ["a run that never ended", { runs: at(1, (r) => ({ ...r, status: "running" })) }, "no-lost-ack"],
+    ["a client that heard no end", { heard: without(3) }, "no-lost-ack"],
+    ["a client that heard two", { heard: (h) => [...h, h[3] as HeardChat] }, "no-lost-ack"],
     [
       "an event after the end",
       { heard: (h) => [...h, { ...(h[3] as HeardChat), state: "status" }] },
-      "runSeqGrows",
+      "resumable",
     ],
     ["another run's answer", { runs: at(0, (r) => ({ ...r, text: answerTo("b") })) }, "everyAnswerIsWhole"],
     [
@@ -107,50 +130,38 @@ describe("expectations of a crash test", () => {
     [
       "an order that is not the acks'",
       { runs: (r) => r.map((run) => ({ ...run, runOrder: 3 - run.runOrder })) },
-      "ordersFollowAcks",
+      "fifo",
     ],
-    [
-      "a user row twice",
-      { rows: (r) => [...r, { ...r[0]!, seq: 5, parentId: "m4" }] },
-      "transcriptsAreOneChain",
-    ],
-    [
-      "an answer twice",
-      { rows: (r) => [...r, { ...r[3]!, seq: 5, parentId: "m4" }] },
-      "transcriptsAreOneChain",
-    ],
-    [
-      "a row that hangs elsewhere",
-      { rows: at(2, (r) => ({ ...r, parentId: "m1" })) },
-      "transcriptsAreOneChain",
-    ],
-    ["an answer that is missing", { rows: without(3) }, "transcriptsAreOneChain"],
+    ["a user row twice", { rows: (r) => [...r, { ...r[0]!, seq: 5, parentId: "m4" }] }, "idempotent"],
+    ["an answer twice", { rows: (r) => [...r, { ...r[3]!, seq: 5, parentId: "m4" }] }, "idempotent"],
+    ["a row that hangs elsewhere", { rows: at(2, (r) => ({ ...r, parentId: "m1" })) }, "fifo"],
+    ["an answer that is missing", { rows: without(3) }, "no-lost-ack"],
     [
       "calls in another order",
       {
         calls: (c) =>
           [c[1]!, c[0]!].map((call, i) => ({ ...call, startOrder: 2 * i + 1, endOrder: 2 * i + 2 })),
       },
-      "modelIsAskedInOrder",
+      "fifo",
     ],
     [
       "a second call in one attempt",
       { calls: (c) => [...c, { ...c[1]!, startOrder: 5, endOrder: 6 }] },
-      "modelIsAskedOncePerAttempt",
+      "idempotent",
     ],
-    ["an answer from nowhere", { calls: without(1) }, "modelIsAskedOncePerAttempt"],
-    ["two calls at once", { calls: at(0, (c) => ({ ...c, endOrder: 4 })) }, "oneModelCallAtATime"],
-    ["a number that goes back", { heard: at(2, (e) => ({ ...e, runSeq: 2 })) }, "runSeqGrows"],
+    ["an answer from nowhere", { calls: without(1) }, "idempotent"],
+    ["two calls at once", { calls: at(0, (c) => ({ ...c, endOrder: 4 })) }, "exclusive"],
+    ["a number that goes back", { heard: at(2, (e) => ({ ...e, runSeq: 2 })) }, "resumable"],
     [
       "a delta heard twice",
       { heard: (h) => [...h.slice(0, 3), h[2] as HeardChat, ...h.slice(3)] },
-      "runSeqGrows",
+      "resumable",
     ],
-    ["a delta that is missing", { heard: without(1) }, "deltasAddUp"],
+    ["a delta that is missing", { heard: without(1) }, "resumable"],
     [
       "deltas of two attempts glued together",
       { heard: at(2, (e) => ({ ...e, deltaText: e.text })) },
-      "deltasAddUp",
+      "resumable",
     ],
   ])("find %s", (_what, changes, expectation) => {
     expect(expectations(changes)).toContain(expectation);
@@ -166,6 +177,6 @@ describe("expectations of a crash test", () => {
       ],
     });
     expect(expectations(again(2))).toEqual([]);
-    expect(expectations(again(1))).toEqual(["modelIsAskedOncePerAttempt", "oneModelCallAtATime"]);
+    expect(expectations(again(1))).toEqual(["exclusive", "idempotent"]);
   });
 });

@@ -1,3 +1,5 @@
+import type { StoresSnapshot } from "../stores/snapshot.ts";
+
 /** One message that a client sent, over all its tries. `order` values place moments of all clients in one order. */
 export interface SentMessage {
   readonly client: string;
@@ -36,49 +38,16 @@ export interface HeardChat {
   readonly text: string | null;
 }
 
-/** A run as Postgres holds it. */
-export interface StoredRun {
-  readonly runId: string;
-  readonly sessionKey: string;
-  /** Order of acknowledgement within the session. */
-  readonly runOrder: number;
-  readonly status: string;
-  readonly attempt: number;
-  readonly failures: number;
-  readonly text: string | null;
-}
-
-/** A row of a transcript, in order. */
-export interface StoredRow {
-  readonly sessionKey: string;
-  readonly seq: number;
-  readonly messageId: string;
-  readonly parentId: string | null;
-  readonly runId: string;
-  readonly role: string;
-}
-
-/** One call of the model, as the model saw it. */
-export interface ModelCall {
-  /** Beginning of the user's text, which holds the key of the message. */
-  readonly text: string;
-  readonly startOrder: number;
-  readonly endOrder: number | null;
-  readonly status: number | null;
-  readonly aborted: boolean;
-}
-
 /** All that is known of a stretch of traffic: what clients saw, what Postgres holds, what the model was asked. */
-export interface TrafficRecord {
+export interface TrafficRecord extends StoredRecord {
   readonly sent: readonly SentMessage[];
   readonly heard: readonly HeardChat[];
-  readonly runs: readonly StoredRun[];
-  readonly rows: readonly StoredRow[];
-  readonly calls: readonly ModelCall[];
 }
+
+/** The part of it that the stores and the model know. */
+export type StoredRecord = Readonly<
+  Pick<StoresSnapshot, "runs" | "rows" | "leases" | "steps" | "idempotency" | "calls">
+>;
 
 export const isEnd = ({ state }: Pick<HeardChat, "state">): boolean =>
   state !== "status" && state !== "delta";
-
-/** How a message names itself to the model: its key in its first words. */
-export const markOf = (key: string): string => `<${key}>`;

@@ -1,36 +1,11 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { WebSocket } from "ws";
-import { z } from "zod";
 import { until } from "../../server/testing/until.ts";
+import { chatOf, connect, type Frame, type Link, mayRetry } from "../traffic/link.ts";
 import { type HeardChat, isEnd, type SentMessage } from "./record.ts";
 
-/** A client that hears nothing of its gateway for so long takes the connection for dead. */
-const SILENCE_MS = 3_000;
-const PING_MS = 500;
 /** Between two tries to connect; the first follows at once. */
 const RECONNECT_MS = 50;
 const RETRY_MS = 100;
-
-const frameSchema = z.looseObject({
-  type: z.enum(["event", "res"]),
-  id: z.string().optional(),
-  ok: z.boolean().optional(),
-  event: z.string().optional(),
-  payload: z.looseObject({}).optional(),
-  error: z
-    .looseObject({ code: z.string(), message: z.string(), retryable: z.boolean().optional() })
-    .optional(),
-});
-type Frame = z.infer<typeof frameSchema>;
-
-const chatSchema = z.looseObject({
-  runId: z.string(),
-  state: z.enum(["status", "delta", "final", "aborted", "error"]),
-  runSeq: z.number(),
-  deltaText: z.string().optional(),
-  replace: z.boolean().optional(),
-  message: z.looseObject({ content: z.array(z.looseObject({ text: z.string() })) }).optional(),
-});
 
 /** What several clients share: one order of all moments, and one count of connections. */
 export function commonOrder() {
@@ -104,7 +79,7 @@ export function recordingClient(options: RecordingClientOptions): RecordingClien
       if (message.acks.at(-1)?.status !== "started") await follow(on, key);
       return;
     }
-    if (!retryable(frame)) return void message.refusals.push(JSON.stringify(frame.error));
+    if (!mayRetry(frame)) return void message.refusals.push(JSON.stringify(frame.error));
     await sleep(RETRY_MS);
     if (on.open()) await submit(on, key);
   };
@@ -114,16 +89,16 @@ export function recordingClient(options: RecordingClientOptions): RecordingClien
     const params = { runId: key, afterRunSeq: lastRunSeq.get(key) ?? 0 };
     const frame = await on.request("openclaw-ha.runs.follow", params);
     if (frame.ok) return;
-    if (!retryable(frame)) return void sent.get(key)?.refusals.push(`follow: ${JSON.stringify(frame.error)}`);
+    if (!mayRetry(frame)) return void sent.get(key)?.refusals.push(`follow: ${JSON.stringify(frame.error)}`);
     await sleep(RETRY_MS);
     if (on.open()) await follow(on, key);
   };
 
   const hear = (connection: number, frame: Frame): void => {
     if (frame.event === "shutdown") notes.push("shutdown");
-    const chat = frame.event === "chat" ? chatSchema.safeParse(frame.payload) : null;
-    if (!chat?.success || !sent.has(chat.data.runId)) return;
-    const { runId, state, runSeq, deltaText, replace, message } = chat.data;
+    const chat = chatOf(frame);
+    if (chat === null || !sent.has(chat.runId)) return;
+    const { deltaText, replace, runId, runSeq, state, text } = chat;
     heard.push({
       client: name,
       connection,
@@ -131,9 +106,9 @@ export function recordingClient(options: RecordingClientOptions): RecordingClien
       runId,
       state,
       runSeq,
-      deltaText: deltaText ?? null,
-      replace: replace ?? false,
-      text: message?.content.map((block) => block.text).join("") ?? null,
+      deltaText,
+      replace,
+      text,
     });
     lastRunSeq.set(runId, runSeq);
     if (isEnd({ state })) ended.add(runId);
@@ -142,7 +117,8 @@ export function recordingClient(options: RecordingClientOptions): RecordingClien
   const live = async (): Promise<void> => {
     for (let turn = 0; !closing.signal.aborted; turn++) {
       const url = urls[turn % urls.length] as string;
-      const on = await connect(url, token, order.nextConnection(), hear).catch(() => null);
+      const id = order.nextConnection();
+      const on = await connect({ url, token, id, hear: (frame) => hear(id, frame) }).catch(() => null);
       if (on !== null) {
         link = on;
         for (const [key, { acks, refusals }] of sent) {
@@ -193,86 +169,4 @@ export function recordingClient(options: RecordingClientOptions): RecordingClien
       await living;
     },
   };
-}
-
-const retryable = ({ error }: Frame): boolean => error?.retryable === true || error?.code === "UNAVAILABLE";
-
-/** One connection that has been let in. Requests on it reject when it is lost. */
-interface Link {
-  readonly id: number;
-  request(method: string, params: unknown): Promise<Frame>;
-  readonly closed: Promise<number>;
-  open(): boolean;
-  close(): void;
-}
-
-function connect(
-  url: string,
-  token: string,
-  id: number,
-  hear: (connection: number, frame: Frame) => void,
-): Promise<Link> {
-  const socket = new WebSocket(url, { perMessageDeflate: false, handshakeTimeout: SILENCE_MS });
-  const waiting = new Map<string, { resolve: (frame: Frame) => void; reject: (error: Error) => void }>();
-  const closed = Promise.withResolvers<number>();
-  const admitted = Promise.withResolvers<Link>();
-  let requests = 0;
-  let heardAt = performance.now();
-
-  const request = (method: string, params: unknown): Promise<Frame> =>
-    new Promise((resolve, reject) => {
-      if (socket.readyState !== WebSocket.OPEN) return reject(new Error("the connection is closed"));
-      const requestId = `r${++requests}`;
-      waiting.set(requestId, { resolve, reject });
-      socket.send(JSON.stringify({ type: "req", id: requestId, method, params }));
-    });
-
-  const handshake = async (): Promise<void> => {
-    const answer = await request("connect", {
-      minProtocol: 4,
-      maxProtocol: 4,
-      client: { id: "gateway-client", version: "1.0.0", platform: "linux", mode: "backend" },
-      role: "operator",
-      scopes: ["operator.read", "operator.write"],
-      caps: [],
-      auth: { token },
-    });
-    if (!answer.ok) throw new Error(`not let in: ${JSON.stringify(answer.error)}`);
-    admitted.resolve({
-      id,
-      request,
-      closed: closed.promise,
-      open: () => socket.readyState === WebSocket.OPEN,
-      close: () => socket.terminate(),
-    });
-  };
-
-  const watch = setInterval(() => {
-    if (performance.now() - heardAt > SILENCE_MS) socket.terminate();
-    else if (socket.readyState === WebSocket.OPEN) socket.ping();
-  }, PING_MS);
-  socket.on("pong", () => (heardAt = performance.now()));
-  socket.on("message", (data) => {
-    heardAt = performance.now();
-    const frame = frameSchema.parse(JSON.parse((data as Buffer).toString()));
-    if (frame.event === "connect.challenge") {
-      handshake().catch((error: Error) => {
-        admitted.reject(error);
-        socket.terminate();
-      });
-    } else if (frame.type === "event") hear(id, frame);
-    else {
-      waiting.get(frame.id ?? "")?.resolve(frame);
-      waiting.delete(frame.id ?? "");
-    }
-  });
-  socket.on("error", () => {});
-  socket.on("close", (code) => {
-    clearInterval(watch);
-    const lost = new Error(`the connection to ${url} was lost`);
-    for (const { reject } of waiting.values()) reject(lost);
-    admitted.reject(lost);
-    closed.resolve(code);
-  });
-  return admitted.promise;
 }

@@ -19,7 +19,7 @@ export async function preflight(context: CliContext, { id, token, url }: Planned
   const runId = `load-preflight-${randomUUID()}`;
   const deadline = AbortSignal.timeout(TIMEOUT_MS);
   const signal = AbortSignal.any([context.signal, deadline]);
-  const quiet = { onSending() {}, onAccepted() {}, onEvent() {}, onInterruption() {} };
+  const quiet = { onSending() {}, onAccepted() {}, onEvent() {}, onInterruption() {}, onRefused() {} };
   const result = await sendMessage(
     { sessionKey: runId, message: `[[demo text="${runId} is heard"]] Say hello.`, runId },
     quiet,

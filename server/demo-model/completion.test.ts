@@ -24,6 +24,13 @@ describe("the demo model's answer", () => {
     expect(complete(after, PLAIN, "x").text).toContain("42");
   });
 
+  it("recalls what was said before only when it is told to", () => {
+    const again = request({ role: "user", text: "canary 4711" }, { role: "assistant", text: "" }, user);
+    expect(complete(again, PLAIN, "x").text).not.toContain("4711");
+    expect(complete(again, { ...PLAIN, recall: true }, "x").text).toContain("you said: canary 4711\n");
+    expect(complete(request(user), { ...PLAIN, recall: true }, "x").text).not.toContain("Before");
+  });
+
   it("is the same for the same request, tool call ids included", () => {
     const directive = { ...PLAIN, tools: [{ name: "add", args: {} }] };
     const answer = () => complete(request(user), directive, "x");

@@ -14,6 +14,10 @@ export interface Completion {
 /** Pieces of an answer where the directive names no number: enough that nobody forgets that it comes in pieces. */
 const DEFAULT_CHUNKS = 3;
 
+/** Earlier messages that `recall` repeats, and characters of each. */
+const RECALLED_MAX = 20;
+const RECALLED_CHARACTERS = 200;
+
 /** Longest answer in UTF-16 units: what `repeat` may make of a long message. */
 const TEXT_MAX = 16 * 1024 * 1024;
 
@@ -28,7 +32,8 @@ export function complete(request: ChatRequest, directive: DemoDirective, words: 
     ...tool,
     id: `call_${request.messages.length}_${i}`,
   }));
-  const once = directive.text ?? (toolCalls.length > 0 ? "" : echo(words, turn.toolResults));
+  const earlier = directive.recall ? earlierUserTexts(request) : [];
+  const once = directive.text ?? (toolCalls.length > 0 ? "" : echo(words, turn.toolResults, earlier));
   if (once.length * directive.repeat > TEXT_MAX) {
     throw new HAError("REQUEST_INVALID", `a demo answer has at most ${TEXT_MAX} characters`);
   }
@@ -42,10 +47,18 @@ export function complete(request: ChatRequest, directive: DemoDirective, words: 
   };
 }
 
-function echo(words: string, toolResults: readonly string[]): string {
+/** What users said before in this conversation, as far as a test reads it: the newest messages, each cut short. */
+const earlierUserTexts = ({ messages }: ChatRequest): string[] =>
+  messages
+    .filter(({ role }) => role === "user")
+    .slice(-RECALLED_MAX - 1, -1)
+    .map(({ text }) => text.slice(0, RECALLED_CHARACTERS));
+
+function echo(words: string, toolResults: readonly string[], earlier: readonly string[]): string {
   const said = words === "" ? "You said nothing." : `You said: ${words}`;
   const tools = toolResults.length === 0 ? "" : `\n\nTools answered: ${toolResults.join(" | ")}`;
-  return `${said}${tools}\n\n(This is the built-in demo model. Name a real one in openclaw.json to get real answers.)`;
+  const before = earlier.length === 0 ? "" : `\n\nBefore that you said: ${earlier.join(" | ")}`;
+  return `${said}${tools}${before}\n\n(This is the built-in demo model. Name a real one in openclaw.json to get real answers.)`;
 }
 
 /** Four characters a token, the usual rule of thumb. */

@@ -16,6 +16,8 @@ export interface DemoDirective {
   readonly delay: number;
   /** Text in place of the echo; null: the echo. */
   readonly text: string | null;
+  /** The echo also repeats the earlier user messages that the request holds: what the model was really sent. */
+  readonly recall: boolean;
   /** The text this many times. */
   readonly repeat: number;
   readonly thinking: string | null;
@@ -51,6 +53,7 @@ export const PLAIN: DemoDirective = {
   chunks: 0,
   delay: 0,
   text: null,
+  recall: false,
   repeat: 1,
   thinking: null,
   tools: [],
@@ -186,6 +189,9 @@ function directiveOf(words: readonly string[]): DemoDirective {
       case "truncate":
       case "stall":
         directive.failure = { kind: name, after: numberOf(name, value || "0", LIMITS.chunks) };
+        break;
+      case "recall":
+        directive.recall = true;
         break;
       case "hang":
         directive.failure = { kind: "hang" };

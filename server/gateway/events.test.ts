@@ -251,6 +251,17 @@ describe("a connection that comes in the middle of a run", () => {
     expectContiguous(late);
   });
 
+  it("after all of its text was told hears the text before the end", async () => {
+    const { connect, start } = await setup();
+    const run = await start("k1");
+    await run.say({ type: "started", text: "" }, { type: "delta", text: "one two" });
+    const late = await connect();
+    await run.finish("one two");
+    await late.end("k1");
+    expect(late.text("k1")).toBe("one two");
+    expect(late.chats("k1").map(({ state }) => state)).toEqual(["delta", "final"]);
+  });
+
   it("also where it is the first of its tenant on this gateway", async () => {
     const { pool, start } = await setup();
     const run = await start("k1");
@@ -262,6 +273,25 @@ describe("a connection that comes in the middle of a run", () => {
     await run.finish("one two");
     await late.end("k1");
     expect(late.text("k1")).toBe("one two");
+  });
+});
+
+describe("a client that moved here in the middle of a run", () => {
+  it("hears of no number below the one it may have heard elsewhere", async () => {
+    const { client, pool, start } = await setup();
+    const run = await start("k1");
+    await run.say({ type: "started", text: "" }, { type: "message", row: run.grant.userRow });
+    await run.say({ type: "delta", text: "one" });
+    await until(() => client.text("k1") === "one");
+    const heard = Math.max(...client.chats("k1").map(({ runSeq }) => Number(runSeq)));
+    const moved = await connectWire(assembleGateway(pool.deps({ instance: "gateway-2" })).gateway);
+    await run.say({ type: "delta", text: " two" });
+    await until(() => moved.chats("k1", "delta").length > 0);
+    const numbers = moved.chats("k1").map(({ runSeq }) => Number(runSeq));
+    expect(numbers.filter((number) => number < heard)).toEqual([]);
+    await run.finish("one two");
+    await moved.end("k1");
+    expect(moved.text("k1")).toBe("one two");
   });
 });
 
@@ -330,6 +360,41 @@ describe("events that are lost, late or doubled", () => {
     ]);
     expect(client.frames).toHaveLength(told);
     expect(pool.logger.lines.filter((line) => line.level === "error")).toEqual([]);
+  });
+
+  it("a send that is repeated while its run ends does not bring the run back", async () => {
+    const pool = await gatewayPool();
+    const deps = pool.deps();
+    const answered = Promise.withResolvers<void>();
+    let slow = false;
+    const ledger = new Proxy(deps.ledger, {
+      get(target, name, receiver) {
+        const member = Reflect.get(target, name, receiver) as unknown;
+        if (name !== "accept") return member;
+        // What it read is true when it is read, and old when it is answered.
+        return async (...given: Parameters<typeof target.accept>) => {
+          const answer = await target.accept(...given);
+          if (slow) await answered.promise;
+          return answer;
+        };
+      },
+    });
+    const { gateway } = assembleGateway({ ...deps, ledger });
+    const client = await connectWire(gateway);
+    const message = { sessionKey: "main", message: "hello", idempotencyKey: "k1" };
+    await client.ok("chat.send", message);
+    const run = await (await handWorker(pool)).claim(MAIN);
+    await run.say({ type: "started", text: "" }, { type: "delta", text: "one" });
+    slow = true;
+    const repeated = client.ok("chat.send", message);
+    await until(() => pool.ledger.calls.filter((name) => name === "accept").length === 2);
+    await run.finish("one");
+    await client.end("k1");
+    const told = client.chats("k1").length;
+    answered.resolve();
+    expect(await repeated).toMatchObject({ status: "in_flight" });
+    expect(gateway.hub.get(ACME)?.runs.has(runId("k1"))).toBe(false);
+    expect(client.chats("k1")).toHaveLength(told);
   });
 
   it("a redriven run is told again", async () => {

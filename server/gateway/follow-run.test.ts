@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import type { EventBus } from "../ports/event-bus.ts";
 import { ATTEMPT_STRIDE } from "../core/run-event.ts";
 import { gatewayPool, type Hand, handWorker, OTHER_TOKEN } from "../testing/gateway-pool.ts";
 import { seededRandom } from "../testing/seeded-random.ts";
@@ -105,6 +106,45 @@ describe("openclaw-ha.runs.follow", () => {
     await follow(second, "k1", 2);
     expect(await second.end("k1")).toMatchObject({ message: { content: [{ text: "one two" }] } });
     expect(second.chats("k1", "delta")).toMatchObject([{ deltaText: "one two", replace: true }]);
+  });
+
+  it("of a run whose last events were never published gives the whole text with replace", async () => {
+    const { connect, first, start } = await setup();
+    const run = await start();
+    await run.say({ type: "started", text: "" }, { type: "delta", text: "one" });
+    await run.finish("one two", { silently: true });
+    const second = await connect("gateway-2");
+    await follow(second, "k1", lastRunSeq(first, "k1"));
+    await second.end("k1");
+    expect(second.chats("k1", "delta")).toMatchObject([{ deltaText: "one two", replace: true }]);
+  });
+
+  it("leaves nothing out that comes live between the look into the history and the answer", async () => {
+    const { pool, first, start } = await setup();
+    const run = await start();
+    await run.say({ type: "started", text: "" }, { type: "delta", text: "one" });
+    const deps = pool.deps({ instance: "gateway-2" });
+    // The history is read, and its answer is on its way while the next delta is told.
+    const slow: EventBus = {
+      ...deps.bus,
+      subscribe: (...given) => deps.bus.subscribe(...given),
+      async replay(...given) {
+        const events = await deps.bus.replay(...given);
+        if (given[3] > 0) await run.say({ type: "delta", text: " two" });
+        return events;
+      },
+    };
+    const { gateway } = assembleGateway({ ...deps, bus: slow });
+    const other = await connectWire(gateway);
+    await run.say({ type: "delta", text: " and" });
+    await until(() => other.text("k1") === "one and");
+    const seen = lastRunSeq(first, "k1");
+    const second = await connectWire(gateway);
+    await follow(second, "k1", seen);
+    await run.say({ type: "delta", text: " three" });
+    await run.finish("one and two three");
+    await second.end("k1");
+    expect(textOver(first, 2, second, "k1")).toBe("one and two three");
   });
 
   it("on a gateway that tells others the run already goes on without a seam, also within a long text", async () => {

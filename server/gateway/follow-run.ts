@@ -39,6 +39,7 @@ export async function followRun(
     return followEnded(deps, listener, record, endOfRecord({ ...record, status }), afterRunSeq);
   }
   const run = underWay ?? hub.track(record, listener, false);
+  if (run === null) return;
   run.requester = listener;
   if (isLevel(hub, run, listener)) return hub.observe(record, clock.monotonic(), true);
   await catchUp(deps, run, listener, record, afterRunSeq);
@@ -63,9 +64,8 @@ async function catchUp(
     if (isEnded(record.status)) hub.observe(record, clock.monotonic(), true);
     // What the gateway knows of the run must be no older than what the client has.
     else if (run.filling || view.lastRunSeq < afterRunSeq || view.blind) await hub.fill(run);
-    const read = await replay(bus, record, afterRunSeq);
+    const missed = await replay(bus, record, afterRunSeq);
     // From here on nothing is awaited: what is told now and what comes live meet without a seam.
-    const missed = reaches(read, view.lastRunSeq) ? read : null;
     if (run.end === null) hub.teller.text(run, clock.now(), true);
     tellMissed(hub, view, listener, missed, afterRunSeq, clock.now());
     run.gotWhole(listener);
@@ -92,13 +92,6 @@ async function followEnded(
 /** Null where the history is gone or the bus is away: the whole text serves instead. */
 const replay = (bus: EventBus, run: RunRecord, afterRunSeq: number): Promise<RunEvent[] | null> =>
   bus.replay(run.tenant, run.sessionKey, run.runId, afterRunSeq).catch(() => null);
-
-/**
- * False where an event came live while the history was on its way that had been read before: the two are separate
- * connections to the bus, and what lies between them would be told by neither.
- */
-const reaches = (events: readonly RunEvent[] | null, runSeq: number): boolean =>
-  (events?.at(-1)?.runSeq ?? 0) >= runSeq;
 
 /** A view of a run that is over, for its frames only. */
 function viewOf(record: RunRecord, end: RunEnd): RunView {
@@ -127,8 +120,14 @@ function tellMissed(
   hub.teller.send(listener, openEvent("chat", chatDelta(view, ts, delta, !continues)), false);
 }
 
-/** The text that the events add, or null where one of them set it anew. */
+/**
+ * The text that the events add, or null where one of them set it anew, or where they do not reach as far as what is
+ * known otherwise: the history may lack its last events for good (their publisher died), or be older than what came
+ * live while it was read.
+ */
 function addedText(events: readonly RunEvent[], upTo: number): string | null {
+  const last = events.at(-1);
+  if (last === undefined || (last.runSeq < upTo && !ENDS.has(last.body.type))) return null;
   let added = "";
   for (const { body, runSeq } of events) {
     if (runSeq > upTo) break;
@@ -137,6 +136,9 @@ function addedText(events: readonly RunEvent[], upTo: number): string | null {
   }
   return added;
 }
+
+/** Nothing follows them in their attempt, whatever number the row gives the end. */
+const ENDS: ReadonlySet<RunEvent["body"]["type"]> = new Set(["final", "aborted", "error"]);
 
 function tellEnd(hub: TenantHub, view: RunView, listener: Listener, end: RunEnd, afterRunSeq: number): void {
   // The last delta may carry the end's own number: a client that has it may still lack the end.

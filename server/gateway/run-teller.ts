@@ -31,6 +31,12 @@ const lazily = <T>(make: () => T): (() => T) => {
 };
 
 /**
+ * True while this gateway catches up with a run that another one has begun to tell: its clients may have heard the
+ * beginning there. The beginning is told with the text as it stands then, so that numbers do not go back for them.
+ */
+const isOldNews = ({ filling, view }: FollowedRun): boolean => filling !== null && view.retold;
+
+/**
  * Turns what happened in a run into frames and tells them to those who may hear them. A payload is encoded once per
  * gateway and only if there is a listener; the outer seq is spliced in per connection.
  */
@@ -47,12 +53,17 @@ export class RunTeller {
 
   /** A worker has the run: shown by clients while there is no text yet. */
   preparing(run: FollowedRun, ts: number): void {
+    if (isOldNews(run)) return;
     const phase = "preparing_context";
     this.tell(run, "chat", () => chatStatus(run.view, phase), true);
     this.tell(run, "agent", () => agentRunStatus(run.view, ts, phase), true);
   }
 
   begin(run: FollowedRun, ts: number): void {
+    if (!isOldNews(run)) this.tellBegin(run, ts);
+  }
+
+  private tellBegin(run: FollowedRun, ts: number): void {
     const { view } = run;
     if (view.begun) return;
     view.begun = true;
@@ -70,7 +81,7 @@ export class RunTeller {
     if (view.blind || !view.untold) return;
     const fresh = view.text.length - view.told;
     if (!all && !view.retold && fresh < view.text.length >> TELL_STEP_SHIFT) return;
-    this.begin(run, ts);
+    this.tellBegin(run, ts);
     const replace = view.retold;
     const added = view.text.slice(view.told);
     const agent = lazily(() => openEvent("agent", agentAssistant(view, ts, added, replace)));
@@ -87,6 +98,19 @@ export class RunTeller {
     view.told = view.text.length;
     view.retold = false;
     if (run.toldSince === Number.POSITIVE_INFINITY) run.toldSince = this.audience.serial;
+  }
+
+  /** The whole text to those who came after its pieces were told: else the end alone would be all they hear. */
+  private textToLate(run: FollowedRun, ts: number): void {
+    const { view } = run;
+    if (view.text === "" || view.blind) return;
+    const agent = lazily(() => openEvent("agent", agentAssistant(view, ts, view.text, true)));
+    const chat = lazily(() => openEvent("chat", chatDelta(view, ts, view.text, true)));
+    this.audience.forEachRunReader(view.sessionKey, (listener) => {
+      if (run.held?.has(listener) || !run.needsWhole(listener)) return;
+      this.send(listener, agent(), true);
+      if (this.send(listener, chat(), true)) run.gotWhole(listener);
+    });
   }
 
   thinking(run: FollowedRun, ts: number, delta: string): void {
@@ -124,6 +148,7 @@ export class RunTeller {
 
   /** The last events of a run. Nobody is skipped for being slow: these carry the truth. */
   end(run: FollowedRun, end: RunEnd): void {
+    this.textToLate(run, end.endedAt);
     this.tell(run, "agent", () => agentEnd(run.view, end), false);
     this.tell(run, "chat", () => chatEnd(run.view, end), false);
   }

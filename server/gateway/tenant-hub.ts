@@ -1,7 +1,7 @@
 import type { AgentId, RunId, SessionKey, TenantId } from "../core/ids.ts";
 import type { RunRecord } from "../core/run.ts";
 import { isEnded } from "../core/run-state.ts";
-import { type Notice, placeOfRunSeq, type RunEvent } from "../core/run-event.ts";
+import { attemptOfRunSeq, type Notice, placeOfRunSeq, type RunEvent } from "../core/run-event.ts";
 import type { TranscriptRow } from "../core/transcript.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { EventBus, TenantHandlers } from "../ports/event-bus.ts";
@@ -88,15 +88,16 @@ export class TenantHub implements TenantHandlers {
 
   /**
    * Follows a run that a request named. `made`: it was accepted just now; otherwise what it has done so far is
-   * fetched.
+   * fetched. Null where the run's end was told while its row was read: everybody who asked has heard it.
    */
-  track(record: RunRecord, requester: Listener | null, made: boolean): FollowedRun {
+  track(record: RunRecord, requester: Listener | null, made: boolean): FollowedRun | null {
     const known = this.runs.get(record.runId);
     if (known) {
       known.view.sessionId = record.sessionId;
       known.requester ??= requester;
       return known;
     }
+    if (this.endedMeanwhile(record, requester)) return null;
     const run = this.follow(record.sessionKey, record.agentId, record.runId);
     run.view.sessionId = record.sessionId;
     run.view.startedAt = record.startedAt ?? undefined;
@@ -208,6 +209,13 @@ export class TenantHub implements TenantHandlers {
 
   get idle(): boolean {
     return this.audience.all.size === 0 && this.waiters.size === 0;
+  }
+
+  /** A redriven run is one of a later attempt: it comes back with its first event. */
+  private endedMeanwhile({ attempt, runId, sessionKey }: RunRecord, requester: Listener | null): boolean {
+    const end = this.over.get(runId);
+    if (end === undefined || attempt > attemptOfRunSeq(end.lastRunSeq)) return false;
+    return requester === null || this.audience.hearsSince(requester, sessionKey) <= end.serial;
   }
 
   private runOf(event: RunEvent, now: number): FollowedRun | null {

@@ -49,6 +49,8 @@ export interface DeploymentOptions {
   readonly args?: readonly string[];
   /** Of every command, and so of the supervisor and what it starts. */
   readonly env?: Readonly<Record<string, string | undefined>>;
+  /** `bin/openclaw-ha` of another checkout; default this one's. */
+  readonly program?: string;
   /** False: only the folder is made, and nothing runs until the test says `up`. */
   readonly up?: boolean;
 }
@@ -97,6 +99,7 @@ export async function startDeployment(options: DeploymentOptions = {}): Promise<
   ): Promise<CliResult> =>
     runProgram([...(noDataDir ? [] : ["--data-dir", dataDir]), ...args], {
       cwd: folder,
+      ...(options.program === undefined ? {} : { program: options.program }),
       ...more,
       env: { ...environment, ...more.env },
     });

@@ -8,6 +8,7 @@ import { agentOfSessionKey } from "../../core/session-key.ts";
 import { abortRuns } from "../abort-runs.ts";
 import { resolveSession } from "../accept-run.ts";
 import { attachmentsParam, readAttachments } from "../attachments.ts";
+import type { FollowedRun } from "../followed-run.ts";
 import { defaultsOf } from "../projection/catalog.ts";
 import { sendAnswer } from "../projection/run-result.ts";
 import { sessionRow } from "../projection/session-row.ts";
@@ -194,11 +195,12 @@ async function pendingInputs(call: Call, session: SessionRecord): Promise<readon
 async function runInFlight(call: Call, session: SessionRecord): Promise<unknown> {
   const { hub, gateway, tenant } = call;
   if (session.activeRunId === null) return null;
-  let run = hub.runs.get(session.activeRunId);
+  let run: FollowedRun | null = hub.runs.get(session.activeRunId) ?? null;
   if (!run) {
     const record = await gateway.ledger.get(tenant, session.activeRunId);
     if (record?.status !== "running") return null;
     run = hub.track(record, null, false);
+    if (run === null) return null;
   }
   await run.filling;
   const { view } = run;

@@ -1,0 +1,59 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { stripTypeScriptTypes } from "node:module";
+import { fileURLToPath } from "node:url";
+import { describe, expect, it } from "vitest";
+import { edited } from "./build.ts";
+import { PLANTED_BUGS } from "./index.ts";
+import { TRIALS, trialOf } from "./trials.ts";
+
+const ROOT = fileURLToPath(new URL("../..", import.meta.url));
+const source = (file: string): string => readFileSync(join(ROOT, file), "utf8");
+
+/** Every file that these edits change, as it is afterwards. */
+const results = (edits: (typeof PLANTED_BUGS)[number]["edits"]) =>
+  [...Map.groupBy(edits, ({ file }) => file)].map(([file, of]) => ({ file, text: edited(source(file), of) }));
+
+/** @throws SyntaxError for what Node could not run */
+function parse(file: string, text: string): void {
+  if (file.endsWith(".ts")) stripTypeScriptTypes(text);
+  // Dollar quotes come in pairs; the rest of SQL is for PostgreSQL to read.
+  else if ((text.split("$$").length - 1) % 2 !== 0) throw new SyntaxError(`${file}: an open dollar quote`);
+}
+
+describe("planted bugs", () => {
+  it("are at least fifteen, each with a name of its own", () => {
+    expect(new Set(PLANTED_BUGS.map(({ name }) => name)).size).toBe(PLANTED_BUGS.length);
+    expect(PLANTED_BUGS.length).toBeGreaterThanOrEqual(15);
+  });
+
+  it.each(PLANTED_BUGS.map((bug) => [bug.name, bug] as const))(
+    "%s finds its place in today's sources, and what it makes of them can be read",
+    (_name, { edits, promise, trial }) => {
+      expect(trialOf(trial).validators).toContain(promise);
+      const changed = results([...trialOf(trial).equipment, ...edits]);
+      for (const { file, text } of changed) {
+        expect(text).not.toBe(source(file));
+        expect(() => parse(file, text)).not.toThrow();
+      }
+    },
+  );
+
+  it("refuse to be planted where the text is not there, or is there twice", () => {
+    const edit = { file: "a.ts", find: "x = 1", replace: "x = 2" };
+    expect(edited("const x = 1;", [edit])).toBe("const x = 2;");
+    expect(() => edited("const y = 1;", [edit])).toThrow("a.ts holds the text that is to be edited 0 times");
+    expect(() => edited("x = 1; x = 1", [edit])).toThrow("2 times");
+  });
+
+  it("take dollar signs as they are", () => {
+    expect(edited("a", [{ file: "f", find: "a", replace: "$& $1 $$" }])).toBe("$& $1 $$");
+  });
+});
+
+describe("trials", () => {
+  it.each(TRIALS.map((trial) => [trial.name, trial] as const))("%s shows a bug", (name, { equipment }) => {
+    expect(PLANTED_BUGS.map(({ trial }) => trial)).toContain(name);
+    for (const { file, text } of results(equipment)) expect(() => parse(file, text)).not.toThrow();
+  });
+});
