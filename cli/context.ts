@@ -3,6 +3,7 @@ import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { HAError } from "../server/core/errors.ts";
 import type { Clock } from "../server/ports/clock.ts";
+import type { TenantDirectory } from "../server/ports/directory.ts";
 import type { Random } from "../server/ports/random.ts";
 import type { InstanceConfig } from "../server/config.ts";
 import type { Output } from "./output.ts";
@@ -46,6 +47,8 @@ export interface CliContext {
   readonly configFile: string | null;
   /** Opens the stores of a deployment; `withPorts` of ports.ts also closes them. */
   openPorts(config: InstanceConfig, env: Environment): Promise<DeploymentPorts>;
+  /** Opens the tenants of a database as its operator; `withDirectory` of tenants/ also closes them. */
+  openDirectory(adminUrl: string): Promise<TenantDirectory>;
   /** Looks at the stores of a deployment, also at ones that do not work. */
   openFacts(config: InstanceConfig): Promise<StoreFacts>;
   /** The exit code of a command whose answer is no: the result is printed, nothing is thrown. */
@@ -65,6 +68,7 @@ export interface ContextOptions extends Pick<
   | "version"
   | "nodeVersion"
   | "openPorts"
+  | "openDirectory"
   | "openFacts"
 > {
   /** Read when asked for, because commands are built before the command line is parsed. */

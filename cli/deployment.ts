@@ -1,7 +1,9 @@
 import { HAError } from "../server/core/errors.ts";
+import { tenantId } from "../server/core/ids.ts";
 import { type DeploymentAddresses, deploymentAddresses } from "../server/supervisor/addresses.ts";
 import { type DeploymentState, readDeployment } from "../server/supervisor/deployment.ts";
 import { type DeploymentSecrets, readSecrets } from "../server/supervisor/secrets.ts";
+import { readTenantToken } from "../server/supervisor/tenant-tokens.ts";
 import type { CliContext, DeploymentRef } from "./context.ts";
 
 /** A deployment as its data directory describes it; whether it runs now is another question. */
@@ -34,10 +36,8 @@ export interface GatewayAccess {
 }
 
 /**
- * The token of tenant `default` is in the deployment's secrets. Those of other tenants are stored as hashes only, so
- * they come from `OPENCLAW_GATEWAY_TOKEN`. `OPENCLAW_HA_GATEWAY_URL` and `OPENCLAW_HA_GATEWAY_TOKEN` point at a
- * gateway that was not started here.
- * @throws HAError as loadDeployment; UNAUTHORIZED where no token is known
+ * `OPENCLAW_HA_GATEWAY_URL` and `OPENCLAW_HA_GATEWAY_TOKEN` point at a gateway that was not started here.
+ * @throws HAError as loadDeployment and tokenOf
  */
 export async function gatewayAccess(context: CliContext, tenant: string): Promise<GatewayAccess> {
   const { env } = context;
@@ -57,14 +57,28 @@ export async function gatewayAccess(context: CliContext, tenant: string): Promis
       hint: "start it with `openclaw-ha up`",
     });
   }
-  const token = tenant === "default" ? addresses.gatewayToken : env["OPENCLAW_GATEWAY_TOKEN"];
-  if (!token) throw unknownToken(tenant);
-  return { url: addresses.gatewayUrl, token };
+  return { url: addresses.gatewayUrl, token: await tokenOf(context, tenant, addresses) };
 }
 
-/** Tokens of tenants are shown once, when they are made. */
-export const unknownToken = (tenant: string): HAError =>
-  new HAError("UNAUTHORIZED", `no token of tenant ${JSON.stringify(tenant)} is known here`, {
+/**
+ * A token of a tenant: `default`'s is in the deployment's secrets, another one's among its files, where `tenant` gave
+ * it out on this machine, or else in OPENCLAW_GATEWAY_TOKEN. That variable says nothing of whose token it is: after
+ * `eval "$(openclaw-ha env)"` it is `default`'s, which is not taken for another tenant's.
+ * @throws HAError REQUEST_INVALID for what cannot be a tenant's id; UNAUTHORIZED where no token is known
+ */
+export async function tokenOf(
+  { deployment, env }: CliContext,
+  tenant: string,
+  addresses: DeploymentAddresses,
+): Promise<string> {
+  const id = tenantId(tenant);
+  if (id === "default") return addresses.gatewayToken;
+  const kept = await readTenantToken(deployment.dataDir, id);
+  if (kept !== null) return kept.token;
+  const given = env["OPENCLAW_GATEWAY_TOKEN"];
+  if (given && given !== addresses.gatewayToken) return given;
+  throw new HAError("UNAUTHORIZED", `no token of tenant ${JSON.stringify(tenant)} is known here`, {
     tenant,
-    hint: "tokens are stored as hashes only: put one that you kept into OPENCLAW_GATEWAY_TOKEN",
+    hint: `tokens are stored as hashes only: put one that you kept into OPENCLAW_GATEWAY_TOKEN, or make one with \`openclaw-ha tenant token ${tenant}\``,
   });
+}

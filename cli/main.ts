@@ -48,6 +48,10 @@ const exitCode = await runProgram(argv, {
     const { instanceLogger, openPorts } = await import("../server/wiring.ts");
     return openPorts(config, instanceLogger("cli", "silent", "stderr"), variables);
   },
+  async openDirectory(adminUrl) {
+    const { openOperatorDirectory } = await import("../server/wiring.ts");
+    return openOperatorDirectory(adminUrl);
+  },
   async openFacts(config) {
     const { openStoreFacts } = await import("../server/wiring-diagnosis.ts");
     return openStoreFacts(config, { clock: systemClock, random: systemRandom });

@@ -9,6 +9,7 @@ import { sendCommand } from "./commands/send.ts";
 import { serveCommand } from "./commands/serve.ts";
 import { sessionsCommand } from "./commands/sessions.ts";
 import { statusCommand } from "./commands/status.ts";
+import { tenantCommand } from "./commands/tenant.ts";
 import { upCommand } from "./commands/up.ts";
 import type { CliContext, GlobalFlags } from "./context.ts";
 import { createContext, type ContextOptions } from "./context.ts";
@@ -28,6 +29,7 @@ const COMMANDS: readonly ((context: CliContext) => Command)[] = [
   sessionsCommand,
   logsCommand,
   doctorCommand,
+  tenantCommand,
   serveCommand,
 ];
 

@@ -95,6 +95,12 @@ export async function openPorts(config: InstanceConfig, logger: Logger, env: Env
   };
 }
 
+/** Tenants and their tokens with an operator's rights, over a connection of its own. `adminUrl`: the owner's access. */
+export function openOperatorDirectory(adminUrl: string): TenantDirectory {
+  const pool = postgresPool({ url: adminUrl, applicationName: "operator", maxConnections: 1, role: null });
+  return { ...postgresTenantDirectory({ pool }), close: () => pool.end() };
+}
+
 type Shared = Pick<Ports, "clock" | "random" | "logger">;
 
 async function openQueue(

@@ -3,6 +3,8 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
+import { tenantId } from "../../server/core/ids.ts";
+import { keepTenantToken } from "../../server/supervisor/tenant-tokens.ts";
 import { newDeployment, writeDeployment } from "../../server/supervisor/deployment.ts";
 import { newSecrets, writeSecrets } from "../../server/supervisor/secrets.ts";
 import { DEFAULT_TOPOLOGY } from "../desired-topology.ts";
@@ -55,7 +57,13 @@ describe("openclaw-ha env", () => {
     expect(execFileSync("sh", ["-c", script], { encoding: "utf8" })).toBe("tok'en");
   });
 
-  it("knows another tenant's token only from the environment", async () => {
+  it("does not take the deployment's own token for another tenant's", async () => {
+    const { dataDir } = await setup();
+    const argv = ["env", "--json", "--tenant", "acme", "--data-dir", dataDir];
+    expect(await runCli(argv, { env: { OPENCLAW_GATEWAY_TOKEN: "tok'en" } })).toMatchObject({ exitCode: 78 });
+  });
+
+  it("knows another tenant's token where `tenant` gave it out here, or from the environment", async () => {
     const { dataDir } = await setup();
     const argv = ["env", "--json", "--tenant", "acme", "--data-dir", dataDir];
     const unknown = await runCli(argv);
@@ -63,6 +71,9 @@ describe("openclaw-ha env", () => {
     expect(unknown.json()).toMatchObject({ error: { code: "UNAUTHORIZED" } });
     const known = await runCli(argv, { env: { OPENCLAW_GATEWAY_TOKEN: "acme's" } });
     expect(known.json()).toMatchObject({ OPENCLAW_GATEWAY_TOKEN: "acme's" });
+    await keepTenantToken(dataDir, tenantId("acme"), { token: "kept", label: "operator" });
+    const kept = await runCli(argv, { env: { OPENCLAW_GATEWAY_TOKEN: "acme's" } });
+    expect(kept.json()).toMatchObject({ OPENCLAW_GATEWAY_TOKEN: "kept" });
   });
 
   it("exits 69 where there never was a deployment", async () => {

@@ -9,10 +9,9 @@ export const envCommand = (context: CliContext): Command =>
     .option("--tenant <tenant>", "whose token", "default")
     .addHelpText("after", '\nExample: eval "$(openclaw-ha env)"')
     .action(async (flags: { tenant: string }) => {
-      const { loadDeployment, unknownToken } = await import("../deployment.ts");
+      const { loadDeployment, tokenOf } = await import("../deployment.ts");
       const { addresses, state } = await loadDeployment(context.deployment);
-      const own = flags.tenant === "default" ? addresses.gatewayToken : context.env["OPENCLAW_GATEWAY_TOKEN"];
-      if (!own) throw unknownToken(flags.tenant);
+      const own = await tokenOf(context, flags.tenant, addresses);
       if (!(await listens(addresses.httpUrl))) {
         context.output.warning(
           `deployment ${JSON.stringify(state.name)} does not answer on ${addresses.httpUrl}; ` +

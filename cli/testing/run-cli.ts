@@ -1,6 +1,7 @@
 import { systemClock } from "../../server/adapters/system/clock.ts";
 import type { StoreFacts } from "../../server/diagnosis/facts.ts";
 import { seededRandom } from "../../server/testing/seeded-random.ts";
+import type { TenantDirectory } from "../../server/ports/directory.ts";
 import type { Environment } from "../context.ts";
 import { createOutput } from "../output.ts";
 import type { DeploymentPorts } from "../ports.ts";
@@ -22,6 +23,7 @@ export interface CliWorld {
   readonly stdin?: string;
   readonly signal?: AbortSignal;
   readonly ports?: Omit<DeploymentPorts, "close">;
+  readonly directory?: TenantDirectory;
   readonly facts?: StoreFacts;
   readonly onStdout?: (chunk: string) => void;
 }
@@ -37,7 +39,7 @@ const STORES: Environment = {
 export async function runCli(argv: readonly string[], world: CliWorld = {}): Promise<CliRun> {
   let stdout = "";
   let stderr = "";
-  const env = { ...(world.ports || world.facts ? STORES : {}), ...world.env };
+  const env = { ...(world.ports || world.facts || world.directory ? STORES : {}), ...world.env };
   const exitCode = await runProgram(argv, {
     version: "0.0.0-test",
     nodeVersion: "24.0.0",
@@ -65,6 +67,10 @@ export async function runCli(argv: readonly string[], world: CliWorld = {}): Pro
     openPorts: () => {
       if (!world.ports) throw new Error("this test opens no ports");
       return Promise.resolve({ ...world.ports, close: () => Promise.resolve() });
+    },
+    openDirectory: () => {
+      if (!world.directory) throw new Error("this test changes no tenants");
+      return Promise.resolve(world.directory);
     },
     openFacts: () => {
       if (!world.facts) throw new Error("this test looks at no stores");

@@ -8,6 +8,7 @@ import { health } from "./projection/health.ts";
 import { openEvent } from "./protocol/frames.ts";
 import { readiness } from "./readiness.ts";
 import { watchRuns } from "./run-watcher.ts";
+import { shutOutDisabled } from "./shut-out.ts";
 import { gatewaySockets } from "./sockets.ts";
 
 export type { GatewayDeps, GatewaySettings } from "./context.ts";
@@ -59,6 +60,7 @@ export async function startGateway(deps: GatewayDeps): Promise<GatewayHandle> {
   const stop = new AbortController();
   const loops = [
     watchRuns({ hub, ledger, bus, clock, logger }, stop.signal),
+    shutOutDisabled(gateway, stop.signal),
     every(clock, limits.pingIntervalMs, stop.signal, sockets.pingAll),
     every(clock, limits.tickIntervalMs, stop.signal, () => broadcast(gateway, "tick", { ts: clock.now() })),
     every(clock, HOUSEKEEPING_MS, stop.signal, housekeeper(gateway, sockets.cutLateHandshakes)),

@@ -34,5 +34,13 @@ export interface TenantDirectory {
    * Gateways may go on taking a revoked token for as long as they remember it (seconds).
    */
   replaceToken(tenant: TenantId, token: string, scopes: readonly string[], label: string): Promise<void>;
+  /**
+   * Shuts a tenant out, or lets it in again. From then on its tokens are not good and its runs are refused; what was
+   * accepted before is still executed. Gateways close its connections within seconds.
+   * @throws HAError NOT_FOUND
+   */
+  setDisabled(tenant: TenantId, disabled: boolean): Promise<void>;
+  /** Whom gateways send away. */
+  disabledTenants(): Promise<TenantId[]>;
   close(): Promise<void>;
 }

@@ -91,6 +91,8 @@ export const deploymentPaths = (dataDir: string) =>
     postgres: path.join(dataDir, "postgres"),
     redis: path.join(dataDir, "redis"),
     objects: path.join(dataDir, "objects"),
+    /** Tokens given out by `tenant` (tenant-tokens.ts). */
+    tenants: path.join(dataDir, "tenants"),
   }) as const;
 
 /** A deployment that was never started. */

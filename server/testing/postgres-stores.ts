@@ -38,6 +38,7 @@ export async function openPostgresStores(database: TestDatabase): Promise<StoreF
       addTenant: (id, tenantPool) => asOperator.addTenant(id, tenantPool),
       addToken: (tenant, token, scopes, label) => asOperator.addToken(tenant, token, scopes, label),
       replaceToken: (tenant, token, scopes, label) => asOperator.replaceToken(tenant, token, scopes, label),
+      setDisabled: (tenant, disabled) => asOperator.setDisabled(tenant, disabled),
     },
     maxQueuedPerSession: MAX_QUEUED,
     async passTime(ms) {
@@ -50,9 +51,6 @@ export async function openPostgresStores(database: TestDatabase): Promise<StoreF
           `BEGIN; LOCK TABLE openclaw_ha.${table} IN EXCLUSIVE MODE; UPDATE openclaw_ha.${table} SET ${older}; COMMIT`,
         );
       }
-    },
-    async disableTenant(tenant) {
-      await operator.query("UPDATE openclaw_ha.tenants SET disabled = true WHERE tenant_id = $1", [tenant]);
     },
     async startProcess(worker) {
       const client = new Client({ connectionString: database.url });

@@ -16,10 +16,6 @@ export async function openMemoryStores(): Promise<StoreFixture> {
     directory: memoryTenantDirectory(state),
     maxQueuedPerSession,
     passTime: (ms) => clock.advance(ms),
-    disableTenant: async (tenant) => {
-      const stored = state.tenants.get(tenant);
-      if (stored) stored.disabled = true;
-    },
     close: async () => {},
   };
 }

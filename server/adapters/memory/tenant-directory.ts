@@ -51,6 +51,15 @@ export function memoryTenantDirectory(state: MemoryStoreState): TenantDirectory 
       }
     },
 
+    setDisabled: async (tenant, disabled) => {
+      const known = state.tenants.get(tenant);
+      if (!known) throw new HAError("NOT_FOUND", `there is no tenant ${tenant}`, { tenant });
+      known.disabled = disabled;
+    },
+
+    disabledTenants: async () =>
+      [...state.tenants.values()].filter(({ disabled }) => disabled).map(({ id }) => id),
+
     close: async () => {},
   };
 }

@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import type pg from "pg";
+import { HAError } from "../../core/errors.ts";
 import type { TenantId } from "../../core/ids.ts";
 import type { TenantDirectory, TenantRecord } from "../../ports/directory.ts";
 import { translated } from "./errors.ts";
@@ -9,6 +10,8 @@ const TENANTS = "/* directory.tenants */ SELECT * FROM list_tenants()";
 const ADD_TENANT = "/* directory.add_tenant */ SELECT add_tenant($1, $2)";
 const REPLACE_TOKEN = "/* directory.replace_token */ SELECT replace_token($1, $2, $3, $4)";
 const ADD_TOKEN = "/* directory.add_token */ SELECT add_token($1, $2, $3, $4)";
+const SET_DISABLED = "/* directory.set_disabled */ SELECT set_tenant_disabled($1, $2) AS known";
+const DISABLED = "/* directory.disabled */ SELECT tenant_id FROM disabled_tenants()";
 
 /** Characters of the hash that may appear in logs. */
 const LABEL_LENGTH = 8;
@@ -21,8 +24,8 @@ interface TenantRow {
 }
 
 /**
- * TenantDirectory on PostgreSQL. `addTenant`, `addToken` and `replaceToken` need a pool that is an operator (`role: null` with the
- * URL that migrated the database); the application's role may only authenticate and list.
+ * TenantDirectory on PostgreSQL. Whatever changes tenants and tokens needs a pool that is an operator (`role: null` with
+ * the URL that migrated the database); the application's role may only authenticate and list.
  */
 export function postgresTenantDirectory({ pool }: { readonly pool: pg.Pool }): TenantDirectory {
   const rows = <Row extends pg.QueryResultRow>(
@@ -60,6 +63,16 @@ export function postgresTenantDirectory({ pool }: { readonly pool: pg.Pool }): T
     async replaceToken(tenant, token, scopes, label) {
       await rows("replace a token", REPLACE_TOKEN, [tenant, hashOf(token), scopes, label]);
     },
+
+    async setDisabled(tenant, disabled) {
+      const [found] = await rows<{ known: boolean }>("disable a tenant", SET_DISABLED, [tenant, disabled]);
+      if (found?.known !== true) throw new HAError("NOT_FOUND", `there is no tenant ${tenant}`, { tenant });
+    },
+
+    disabledTenants: async () =>
+      (await rows<{ tenant_id: string }>("list disabled tenants", DISABLED, [])).map(
+        ({ tenant_id }) => tenant_id as TenantId,
+      ),
 
     async close() {}, // the pool belongs to whoever opened it
   };

@@ -145,7 +145,7 @@ export function ledgerAcceptContract(open: OpenStores): void {
     });
 
     it("refuses a tenant that it does not know or that is disabled, and keeps nothing of the request", async () => {
-      const { acceptAs, request, disableTenant, directory, ledger, tenant } = await storeWorld(open);
+      const { acceptAs, request, directory, ledger, tenant } = await storeWorld(open);
       const refused = { kind: "refused", reason: "tenant-disabled" };
       const stranger = tenantId(unique("stranger"));
       const early = request(newKey(), { tenant: stranger });
@@ -153,7 +153,7 @@ export function ledgerAcceptContract(open: OpenStores): void {
       expect(await ledger.get(stranger, early.runId)).toBeNull();
       await directory.addTenant(stranger, "shared");
       expect(await acceptAs(early)).toMatchObject({ kind: "new" });
-      await disableTenant(tenant);
+      await directory.setDisabled(tenant, true);
       expect(await acceptAs(request(newKey()))).toEqual(refused);
     });
 

@@ -1,4 +1,4 @@
-import type { TenantId, WorkerId } from "../../core/ids.ts";
+import type { WorkerId } from "../../core/ids.ts";
 import type { TenantDirectory } from "../directory.ts";
 import type { RunLedger } from "../run-ledger.ts";
 import type { SessionStore } from "../session-store.ts";
@@ -18,8 +18,6 @@ export interface StoreFixture {
    * ready times, times of acceptance, end and change).
    */
   readonly passTime: (ms: number) => Promise<void>;
-  /** Shuts a tenant out, as an operator would. */
-  readonly disableTenant: (tenant: TenantId) => Promise<void>;
   /**
    * Takes what proves to the store that the worker's process lives (the session advisory lock), and gives it up as a
    * crash would. Absent where only silence tells that a worker is dead.

@@ -102,15 +102,27 @@ export function tenantDirectoryContract(adapter: string, open: OpenStores): void
       expect(await directory.authenticate(token)).toBeNull();
     });
 
-    it("shuts a disabled tenant out", async () => {
-      const { directory, tenant, disableTenant } = await storeWorld(open);
+    it("shuts a disabled tenant out, and lets it in again", async () => {
+      const { directory, tenant } = await storeWorld(open);
       const token = newToken();
       await directory.addToken(tenant, token, ["operator.admin"], "laptop");
-      await disableTenant(tenant);
+      expect(await directory.disabledTenants()).not.toContain(tenant);
+      await directory.setDisabled(tenant, true);
+      await directory.setDisabled(tenant, true);
       expect(await directory.authenticate(token)).toBeNull();
+      expect(await directory.disabledTenants()).toContain(tenant);
       expect(await directory.tenants()).toContainEqual(
         expect.objectContaining({ id: tenant, disabled: true }),
       );
+      await directory.setDisabled(tenant, false);
+      expect(await directory.authenticate(token)).toMatchObject({ tenant });
+      expect(await directory.disabledTenants()).not.toContain(tenant);
+    });
+
+    it("disables nobody who is not there", async () => {
+      const { directory } = await storeWorld(open);
+      const disabling = directory.setDisabled(tenantId(unique("stranger")), true);
+      await expect(disabling).rejects.toMatchObject({ name: "HAError", code: "NOT_FOUND" });
     });
   });
 }
