@@ -2,9 +2,11 @@ import { Command, CommanderError } from "commander";
 import { HAError } from "../server/core/errors.ts";
 import { doctorCommand } from "./commands/doctor.ts";
 import { downCommand } from "./commands/down.ts";
+import { drainCommand } from "./commands/drain.ts";
 import { envCommand } from "./commands/env.ts";
 import { logsCommand } from "./commands/logs.ts";
 import { runsCommand } from "./commands/runs.ts";
+import { scaleCommand } from "./commands/scale.ts";
 import { sendCommand } from "./commands/send.ts";
 import { serveCommand } from "./commands/serve.ts";
 import { sessionsCommand } from "./commands/sessions.ts";
@@ -27,6 +29,8 @@ const COMMANDS: readonly ((context: CliContext) => Command)[] = [
   sendCommand,
   runsCommand,
   sessionsCommand,
+  scaleCommand,
+  drainCommand,
   logsCommand,
   doctorCommand,
   tenantCommand,
