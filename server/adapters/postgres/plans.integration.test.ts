@@ -130,6 +130,9 @@ describe.each(["as migrated, never analysed with data", "analysed"])(
       );
       expectNoScan((await plansOf("SELECT * FROM heartbeat('w.1', false)", [])).plans);
       expectNoScan((await plansOf("SELECT * FROM ready_sessions(0, 100, NULL, NULL, NULL)", [])).plans);
+      // Only what waits or runs, whatever is stored.
+      const observe = await plansOf("SELECT * FROM observe_load(7000)", []);
+      expectNoScan(observe.plans.replaceAll(/Seq Scan on workers/g, ""));
       const sweep = await plansOf("SELECT * FROM sweep(10000, 400, 3)", []);
       expect(sweep.plans).not.toMatch(new RegExp(`Seq Scan on (${TABLES.replace("tenants|", "")})\\b`));
     });
