@@ -27,6 +27,21 @@ describe("what a deployment should become", () => {
     });
   });
 
+  it("keeps how the pools are sized, but for what the file says of it", () => {
+    const worker = { ...DEFAULT_TOPOLOGY.scaling.worker, auto: true, max: 30 };
+    const kept = { ...DEFAULT_TOPOLOGY, workers: 17, scaling: { ...DEFAULT_TOPOLOGY.scaling, worker } };
+    expect(resolveTopology([{}], kept).desired).toEqual(kept);
+    const file = { scaling: { gateway: {}, worker: { max: 20 } } };
+    expect(resolveTopology([file], kept).desired.scaling).toEqual({
+      gateway: DEFAULT_TOPOLOGY.scaling.gateway,
+      worker: { ...worker, max: 20 },
+    });
+    const wrong = { scaling: { gateway: {}, worker: { max: 1 } } };
+    expect(() => resolveTopology([wrong], kept)).toThrow(
+      "worker: the minimum of 2 is above the maximum of 1",
+    );
+  });
+
   it("keeps the stores that it had when a plain up starts it again", () => {
     const kept = { ...DEFAULT_TOPOLOGY, postgres: { mode: "external" }, openclawConfig: "/c.json" } as const;
     expect(resolveTopology([{}], kept).desired).toEqual(kept);

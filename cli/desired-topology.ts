@@ -1,5 +1,12 @@
 import path from "node:path";
 import { HAError } from "../server/core/errors.ts";
+import {
+  DEFAULT_SCALING,
+  SCALED_POOLS,
+  type ScaledPool,
+  type ScalingPolicy,
+} from "../server/core/scaling.ts";
+import { checkLimits } from "../server/supervisor/scaling.ts";
 import type { ApplyRequest } from "../server/supervisor/contract.ts";
 import type { DesiredTopology } from "../server/supervisor/deployment.ts";
 
@@ -35,6 +42,8 @@ export interface TopologyChoice {
   readonly natsUrl?: string;
   readonly s3?: { readonly endpoint?: string; readonly bucket?: string; readonly region?: string };
   readonly logLevel?: string;
+  /** Changes of each pool's policy. */
+  readonly scaling?: Readonly<Record<ScaledPool, Partial<ScalingPolicy>>>;
 }
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -47,6 +56,7 @@ export const DEFAULT_TOPOLOGY: DesiredTopology = {
   port: 18_789,
   gateways: 2,
   workers: 2,
+  scaling: { gateway: DEFAULT_SCALING, worker: DEFAULT_SCALING },
   slots: null,
   openclawConfig: null,
   configRevision: null,
@@ -141,6 +151,7 @@ export function resolveTopology(
       port: merged.port ?? base.port,
       gateways: merged.gateways ?? base.gateways,
       workers: merged.workers ?? base.workers,
+      scaling: scalingOf(merged.scaling, base.scaling),
       slots: merged.slots ?? base.slots,
       openclawConfig: merged.openclawConfig ?? base.openclawConfig,
       configRevision: base.configRevision,
@@ -152,6 +163,19 @@ export function resolveTopology(
       controlUi: merged.controlUi ?? base.controlUi,
     },
   };
+}
+
+/** @throws HAError REQUEST_INVALID for limits that exclude each other */
+function scalingOf(
+  said: TopologyChoice["scaling"],
+  base: DesiredTopology["scaling"],
+): DesiredTopology["scaling"] {
+  const scaling = {
+    gateway: { ...base.gateway, ...said?.gateway },
+    worker: { ...base.worker, ...said?.worker },
+  };
+  for (const pool of SCALED_POOLS) checkLimits(pool, scaling[pool]);
+  return scaling;
 }
 
 type UrlName = "postgresUrl" | "redisUrl" | "natsUrl";

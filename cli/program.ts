@@ -3,10 +3,12 @@ import { HAError } from "../server/core/errors.ts";
 import { chaosCommand } from "./commands/chaos.ts";
 import { doctorCommand } from "./commands/doctor.ts";
 import { downCommand } from "./commands/down.ts";
+import { drainCommand } from "./commands/drain.ts";
 import { envCommand } from "./commands/env.ts";
 import { loadtestCommand } from "./commands/loadtest.ts";
 import { logsCommand } from "./commands/logs.ts";
 import { runsCommand } from "./commands/runs.ts";
+import { scaleCommand } from "./commands/scale.ts";
 import { sendCommand } from "./commands/send.ts";
 import { serveCommand } from "./commands/serve.ts";
 import { sessionsCommand } from "./commands/sessions.ts";
@@ -29,6 +31,8 @@ const COMMANDS: readonly ((context: CliContext) => Command)[] = [
   sendCommand,
   runsCommand,
   sessionsCommand,
+  scaleCommand,
+  drainCommand,
   logsCommand,
   doctorCommand,
   chaosCommand,

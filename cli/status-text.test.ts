@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { statusText } from "./status-text.ts";
-import { EXAMPLE_NOW, exampleView } from "./testing/deployment-view.ts";
+import { EXAMPLE_NOW, exampleScaling, exampleView } from "./testing/deployment-view.ts";
 
 describe("status for people", () => {
   it("is a table of instances, stores, tenants and the queue", () => {
@@ -20,6 +20,18 @@ TENANT   POOL
 default  shared
 
 queue: 2 ready, 1 running, oldest for 1.5 s`);
+  });
+
+  it("tells the sizes of the pools, who decides them, and why they changed last", () => {
+    const text = statusText(exampleView({ scaling: exampleScaling }), EXAMPLE_NOW);
+    expect(text).toContain(`POOL     READY  WANTED  SIZED
+gateway  1      1       by hand
+worker   2      4       auto, 2 to 8
+3.0 s ago: worker 2 → 4, 9 sessions running and 3 waiting, for 4 slots a worker
+`);
+    expect(statusText(exampleView({ scaling: exampleScaling, phase: "stopped" }), EXAMPLE_NOW)).not.toContain(
+      "WANTED",
+    );
   });
 
   it("says that nobody supervises what runs", () => {

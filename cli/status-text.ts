@@ -1,5 +1,6 @@
 import type { DeploymentView, StoreView } from "../server/supervisor/view.ts";
 import { formatDuration } from "./duration.ts";
+import { scalingText } from "./scale/scaling-text.ts";
 import { table } from "./table.ts";
 
 /** A deployment for people: what it is, what runs, what waits. */
@@ -29,6 +30,9 @@ export function statusText(view: DeploymentView, now: number): string {
   if (stores.length > 0) lines.push("", table([["STORE", "MODE", "STATE", "PID"], ...stores.map(storeRow)]));
   if (view.tenants.length > 0) {
     lines.push("", table([["TENANT", "POOL"], ...view.tenants.map(({ id, pool }) => [id, pool])]));
+  }
+  if (view.scaling !== undefined && view.phase !== "stopped") {
+    lines.push("", scalingText(view.scaling, now));
   }
   if (view.phase !== "stopped") lines.push("", queueText(view.queue));
   return lines.join("\n");

@@ -141,7 +141,9 @@ describe("which way imports point", () => {
   });
 
   it("adapters and servers are known to chaos' targets, faults, store readers and trials alone", () => {
-    const judges = within("chaos/").filter(({ file }) => !/^chaos\/(targets|faults|stores|bugs)\//.test(file));
+    const judges = within("chaos/").filter(
+      ({ file }) => !/^chaos\/(targets|faults|stores|bugs)\//.test(file),
+    );
     expect(breaches(judges, (target) => adapterOf(target) === undefined)).toEqual([]);
   });
 

@@ -40,6 +40,23 @@ limits: { sessionsPerWorker: 16 }
     });
   });
 
+  it("says how pools are sized: limits beside the sizes, times in seconds", () => {
+    const text = `
+pools:
+  gateway: { min: 1 }
+  worker: { instances: 2, min: 2, max: 12 }
+scaling: { auto: true, shrinkAfterSeconds: 120, queueDelaySeconds: 0.5 }
+`;
+    const common = { auto: true, shrinkAfterMs: 120_000, queueDelayMs: 500 };
+    expect(parseDeploymentFile(text, FILE, {})).toEqual({
+      workers: 2,
+      scaling: { gateway: { ...common, min: 1 }, worker: { ...common, min: 2, max: 12 } },
+    });
+    expect(problemsOf(() => parseDeploymentFile("scaling: { auto: sometimes }", FILE, {}))).toEqual([
+      expect.stringContaining("scaling.auto: "),
+    ]);
+  });
+
   it("says nothing when it is empty", () => {
     expect(parseDeploymentFile("# nothing yet\n", FILE, {})).toEqual({});
   });

@@ -3,6 +3,7 @@ import path from "node:path";
 import { isMap, isSeq, LineCounter, type Node, parseDocument } from "yaml";
 import { z } from "zod";
 import { HAError } from "./core/errors.ts";
+import { SCALED_POOLS, type ScaledPool, type ScalingPolicy } from "./core/scaling.ts";
 import { substituteReferences } from "./openclaw-config/env-references.ts";
 
 /** What openclaw-ha.yaml says about a deployment; what it leaves out is decided by flags, environment and defaults. */
@@ -21,15 +22,28 @@ export interface DeploymentFile {
   readonly natsUrl?: string;
   readonly s3?: { readonly endpoint?: string; readonly bucket?: string; readonly region?: string };
   readonly logLevel?: string;
+  /** Changes of each pool's policy. */
+  readonly scaling?: Readonly<Record<ScaledPool, Partial<ScalingPolicy>>>;
 }
 
 const POOL_MAX = 256;
 const size = z.number().int().min(0).max(POOL_MAX);
-/** `gateway: 3` or `gateway: { instances: 3 }`. */
+const limit = z.number().int().min(1).max(POOL_MAX);
+const seconds = z.number().min(0).max(86_400);
+/** `gateway: 3` or `gateway: { instances: 3, min: 2, max: 6 }`. */
 const pool = z.union([
-  size.transform((instances) => ({ instances })),
-  z.strictObject({ instances: size.optional() }),
+  size.transform((instances) => ({ instances, min: undefined, max: undefined })),
+  z.strictObject({ instances: size.optional(), min: limit.optional(), max: limit.optional() }),
 ]);
+/** How sizes are decided where they are automatic; the limits stand beside the sizes. */
+const scaling = z.strictObject({
+  auto: z.boolean().optional(),
+  growAfterSeconds: seconds.optional(),
+  cooldownSeconds: seconds.optional(),
+  shrinkAfterSeconds: seconds.optional(),
+  queueDelaySeconds: seconds.min(0.001).optional(),
+  connectionsPerGateway: z.number().int().min(1).optional(),
+});
 const store = z.strictObject({ url: z.string().min(1) });
 
 /** Closed at every level: a key that has no effect is an error, so that nobody relies on it. */
@@ -39,6 +53,7 @@ const schema = z.strictObject({
   logLevel: z.enum(["debug", "info", "warn", "error", "silent"]).optional(),
   openclaw: z.strictObject({ config: z.string().optional(), controlUi: z.string().optional() }).optional(),
   pools: z.strictObject({ gateway: pool.optional(), worker: pool.optional() }).optional(),
+  scaling: scaling.optional(),
   stores: z
     .strictObject({
       postgres: store.optional(),
@@ -99,10 +114,10 @@ export function parseDeploymentFile(
     else for (const key of issue.keys) report([...issue.path, key], "unknown key");
   }
   if (parsed.data === undefined || problems.length > 0) throw invalid(file, problems);
-  const { limits, logLevel, openclaw, pools, port, stores, topology } = parsed.data;
+  const { limits, logLevel, openclaw, pools, port, scaling: sizing, stores, topology } = parsed.data;
   const relative = (written: string | undefined): string | undefined =>
     written === undefined ? undefined : path.resolve(path.dirname(file), written);
-  return said({
+  return said<DeploymentFile>({
     topology,
     port,
     logLevel,
@@ -115,12 +130,34 @@ export function parseDeploymentFile(
     redisUrl: stores?.redis?.url,
     natsUrl: stores?.nats?.url,
     s3: stores?.s3,
+    scaling: scalingOf(sizing, pools),
   });
 }
 
+/** Undefined where the file says nothing of it. */
+function scalingOf(
+  sizing: z.infer<typeof scaling> | undefined,
+  pools: { readonly [Pool in ScaledPool]?: z.infer<typeof pool> | undefined } | undefined,
+): DeploymentFile["scaling"] {
+  const ms = (value: number | undefined): number | undefined =>
+    value === undefined ? undefined : value * 1_000;
+  const common = {
+    auto: sizing?.auto,
+    growAfterMs: ms(sizing?.growAfterSeconds),
+    cooldownMs: ms(sizing?.cooldownSeconds),
+    shrinkAfterMs: ms(sizing?.shrinkAfterSeconds),
+    queueDelayMs: ms(sizing?.queueDelaySeconds),
+    connections: sizing?.connectionsPerGateway,
+  };
+  const of = (name: ScaledPool): Partial<ScalingPolicy> =>
+    said({ ...common, min: pools?.[name]?.min, max: pools?.[name]?.max });
+  const policies = { gateway: of("gateway"), worker: of("worker") };
+  return SCALED_POOLS.some((name) => Object.keys(policies[name]).length > 0) ? policies : undefined;
+}
+
 /** Leaves out what was not said, so that a weaker choice is not overwritten. */
-const said = (all: { readonly [K in keyof DeploymentFile]: DeploymentFile[K] | undefined }): DeploymentFile =>
-  Object.fromEntries(Object.entries(all).filter(([, value]) => value !== undefined));
+const said = <T extends object>(all: { readonly [K in keyof T]: T[K] | undefined }): T =>
+  Object.fromEntries(Object.entries(all).filter(([, value]) => value !== undefined)) as T;
 
 /** Where a key stands; for one that is missing, where its nearest parent does. */
 function offsetOf(root: Node | null, key: readonly PropertyKey[]): number {

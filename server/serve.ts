@@ -1,5 +1,6 @@
 import type { Environment, InstanceConfig, InstanceRole } from "./config.ts";
 import type { Logger } from "./ports/logger.ts";
+import { type LoadReporterDeps, reportLoad } from "./report-load.ts";
 import { startProbeServer, type ProbeServer } from "./probe-server.ts";
 import { openPorts, openWorkerParts, type Ports } from "./wiring.ts";
 
@@ -48,12 +49,17 @@ export async function serve(options: ServeOptions): Promise<void> {
   logger.info("instance.ended", { role });
 }
 
-async function serveGateway(ports: Ports, { config, version }: ServeOptions): Promise<Served> {
+async function serveGateway(ports: Ports, { config, role, version }: ServeOptions): Promise<Served> {
   const { startGateway } = await import("./gateway/main.ts");
   const { instance, host, port, sharedPort } = config;
   const settings = { instance, version, host, port, sharedPort: sharedPort ?? undefined };
   const gateway = await startGateway({ ...ports, settings });
-  return { url: gateway.url, drain: () => gateway.drain() };
+  const load = reporter(ports, role, {
+    instance,
+    pool: "gateway",
+    read: () => ({ busy: 0, slots: 0, connections: gateway.connections() }),
+  });
+  return { url: gateway.url, drain: () => together(gateway.drain(), load.stop()) };
 }
 
 async function serveWorker(ports: Ports, options: ServeOptions): Promise<Served> {
@@ -64,15 +70,33 @@ async function serveWorker(ports: Ports, options: ServeOptions): Promise<Served>
   const worker = await startWorker({ ...ports, ...parts, instance, pools, slots, drainGraceMs });
   const probe = await openProbe(options, () => (worker.workerId === null ? ["not registered"] : []));
   await Promise.race([worker.registered(), aborted(signal)]); // a store that is away must not hold up the end
-  return { url: probe?.url ?? null, drain: () => worker.drain().finally(() => probe?.close()) };
+  const load = reporter(ports, options.role, {
+    instance,
+    pool: "worker",
+    read: () => ({ ...worker.load(), connections: 0 }),
+  });
+  const drain = (): Promise<void> => together(worker.drain(), load.stop()).finally(() => probe?.close());
+  return { url: probe?.url ?? null, drain };
 }
 
 async function serveControl(ports: Ports, options: ServeOptions): Promise<Served> {
   const { startControl } = await import("./control/main.ts");
-  const control = await startControl({ ...ports, pools: options.config.pools });
+  const { instance, pools } = options.config;
+  const control = await startControl({ ...ports, instance, pools });
   const probe = await openProbe(options, () => []);
   return { url: probe?.url ?? null, drain: () => control.close().finally(() => probe?.close()) };
 }
+
+/** A process that is everything at once is one of its kind: there is nothing to size. */
+const reporter = (
+  ports: Ports,
+  role: InstanceRole,
+  part: Pick<LoadReporterDeps, "instance" | "pool" | "read">,
+): { stop(): Promise<void> } =>
+  role === "all" ? { stop: () => Promise.resolve() } : reportLoad({ ...ports, ...part });
+
+/** Side by side: what drains need not wait for the last report. */
+const together = async (...work: readonly Promise<void>[]): Promise<void> => void (await Promise.all(work));
 
 /** Processes without clients answer probes where they were given a port; in one with a gateway the gateway does. */
 async function openProbe(

@@ -1,6 +1,7 @@
 import { migrate } from "../migrate/schema.ts";
 import { postgresPool } from "./adapters/postgres/pool.ts";
 import { postgresRunLedger } from "./adapters/postgres/run-ledger.ts";
+import { postgresScalingStore } from "./adapters/postgres/scaling-store.ts";
 import { postgresTenantDirectory } from "./adapters/postgres/tenant-directory.ts";
 import { tenantId } from "./core/ids.ts";
 import type { SupervisorDatabase } from "./supervisor/contract.ts";
@@ -8,6 +9,9 @@ import type { SupervisorDatabase } from "./supervisor/contract.ts";
 /** The tenant of a deployment that knows only one, and the rights of its operator. */
 const DEFAULT_TENANT = tenantId("default");
 const OPERATOR_SCOPES = ["operator.admin"];
+
+/** Decisions of a pool that `status` tells of. */
+const DECISIONS = 5;
 
 /** What the supervisor does with the database, on PostgreSQL. One small pool, opened at the first observation. */
 export function supervisorDatabase(): SupervisorDatabase {
@@ -40,13 +44,32 @@ export function supervisorDatabase(): SupervisorDatabase {
       }
     },
 
+    async saveSizes({ url, wishes }) {
+      const pool = postgresPool({ url, applicationName: "supervisor", maxConnections: 1, role: null });
+      try {
+        const scaling = postgresScalingStore({ pool });
+        for (const { pool: of, ...wish } of wishes) await scaling.setSize(of, wish);
+      } finally {
+        await pool.end();
+      }
+    },
+
     async observe({ url }) {
       const pool = await observer(url);
-      const [tenants, queue] = await Promise.all([
+      const [tenants, queue, sizes] = await Promise.all([
         postgresTenantDirectory({ pool }).tenants(),
         postgresRunLedger({ pool }).backlog(),
+        postgresScalingStore({ pool }).sizes(DECISIONS),
       ]);
-      return { tenants: tenants.map(({ id, pool: of }) => ({ id, pool: of })), queue };
+      return {
+        tenants: tenants.map(({ id, pool: of }) => ({ id, pool: of })),
+        queue,
+        sizes: sizes.map(({ pool: of, desired, decisions }) => ({
+          pool: of,
+          desired,
+          decisions: [...decisions],
+        })),
+      };
     },
 
     async close() {

@@ -4,6 +4,7 @@ import { systemRandom } from "./adapters/system/random.ts";
 import { configSecretVault } from "./adapters/memory/config-vault.ts";
 import { postgresPool } from "./adapters/postgres/pool.ts";
 import { postgresRunLedger } from "./adapters/postgres/run-ledger.ts";
+import { postgresScalingStore } from "./adapters/postgres/scaling-store.ts";
 import { postgresSessionStore } from "./adapters/postgres/session-store.ts";
 import { postgresTenantDirectory } from "./adapters/postgres/tenant-directory.ts";
 import type { Environment, InstanceConfig, LogLevel, ObjectsConfig } from "./config.ts";
@@ -18,6 +19,7 @@ import type { ObjectStore } from "./ports/object-store.ts";
 import type { Random } from "./ports/random.ts";
 import type { RunLedger } from "./ports/run-ledger.ts";
 import type { RunQueue } from "./ports/run-queue.ts";
+import type { ScalingStore } from "./ports/scaling-store.ts";
 import type { SecretVault } from "./ports/secret-vault.ts";
 import type { SessionStore } from "./ports/session-store.ts";
 import type { KeepLease } from "./worker/keep-lease.ts";
@@ -27,6 +29,7 @@ export interface Ports {
   readonly ledger: RunLedger;
   readonly sessions: SessionStore;
   readonly directory: TenantDirectory;
+  readonly scaling: ScalingStore;
   readonly queue: RunQueue;
   readonly bus: EventBus;
   readonly objects: ObjectStore;
@@ -83,6 +86,7 @@ export async function openPorts(config: InstanceConfig, logger: Logger, env: Env
     ledger: postgresRunLedger({ pool }),
     sessions: postgresSessionStore({ pool, random }),
     directory: postgresTenantDirectory({ pool }),
+    scaling: postgresScalingStore({ pool }),
     queue,
     bus,
     objects,

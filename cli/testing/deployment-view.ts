@@ -1,7 +1,27 @@
-import type { DeploymentView } from "../../server/supervisor/view.ts";
+import { DEFAULT_SCALING } from "../../server/core/scaling.ts";
+import type { DeploymentView, ScalingView } from "../../server/supervisor/view.ts";
 
 /** When the deployment of `exampleView` is looked at. */
 export const EXAMPLE_NOW = Date.UTC(2026, 10, 22, 12, 0, 10);
+
+/** Sizes of the pools as `status` tells them. */
+export const exampleScaling: ScalingView = {
+  auto: true,
+  pools: {
+    gateway: { ...DEFAULT_SCALING, current: 1, desired: 1 },
+    worker: { ...DEFAULT_SCALING, auto: true, current: 2, desired: 4 },
+  },
+  decisions: [
+    {
+      pool: "worker",
+      from: 2,
+      to: 4,
+      reason: "9 sessions running and 3 waiting, for 4 slots a worker",
+      by: "control-1.0badcafe",
+      at: "2026-11-22T12:00:07.000Z",
+    },
+  ],
+};
 
 /** A ready deployment with one gateway and one worker. */
 export const exampleView = (change: Partial<DeploymentView> = {}): DeploymentView => ({

@@ -1,7 +1,7 @@
 import { renderToString } from "ink";
 import { describe, expect, it } from "vitest";
 import { fakeClock } from "../../server/testing/fake-clock.ts";
-import { EXAMPLE_NOW, exampleView } from "../testing/deployment-view.ts";
+import { EXAMPLE_NOW, exampleScaling, exampleView } from "../testing/deployment-view.ts";
 import { DashboardView } from "./dashboard.ts";
 import { h } from "./h.ts";
 import { pollingSource } from "./use-snapshot.ts";
@@ -31,6 +31,13 @@ describe("the live screen", () => {
       "",
       "Ctrl-C ends this",
     ]);
+  });
+
+  it("shows the sizes of the pools and the last decision", () => {
+    const view = exampleView({ scaling: exampleScaling });
+    const shown = lines(screen({ view, at: EXAMPLE_NOW, problem: null }));
+    expect(shown).toContain("worker | 2 | 4 | auto, 2 to 8");
+    expect(shown.some((line) => line.startsWith("3.0 s ago: worker 2 → 4"))).toBe(true);
   });
 
   it("says that it is looking before it has seen anything", () => {

@@ -1,6 +1,7 @@
 import { Box, Text, useApp } from "ink";
 import { useEffect } from "react";
 import type { DeploymentView } from "../../server/supervisor/view.ts";
+import { scalingText } from "../scale/scaling-text.ts";
 import { h } from "./h.ts";
 import { InstanceTable } from "./instance-table.ts";
 import { QueueLine } from "./queue-line.ts";
@@ -53,6 +54,7 @@ export function DashboardView({
       : h(Text, { key: "failure", color: "red" }, `last start failed: ${view.failure.message}`),
     h(InstanceTable, { key: "instances", now: at, rows: instancesOf(view) }),
     h(StoreTable, { key: "stores", stores: view.stores }),
+    view.scaling === undefined ? null : h(Text, { key: "sizes" }, scalingText(view.scaling, at)),
     h(QueueLine, { key: "queue", queue: view.queue }),
     problem === null ? null : h(Text, { key: "problem", color: "red" }, problem),
     h(Text, { key: "footer", dimColor: true }, footer),

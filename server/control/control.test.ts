@@ -1,7 +1,9 @@
 import { describe, expect, it, onTestFinished } from "vitest";
+import { memoryScalingStore } from "../adapters/memory/scaling-store.ts";
 import { gate } from "../adapters/scripted-agent/gate.ts";
 import { fakeClock } from "../testing/fake-clock.ts";
 import { memoryPool } from "../testing/memory-pool.ts";
+import { TEST_CATALOG } from "../testing/test-catalog.ts";
 import { startControl } from "./main.ts";
 
 describe("the control process", () => {
@@ -26,6 +28,9 @@ describe("the control process", () => {
         queue: pool.queue.port,
         bus: pool.bus.port,
         objects: pool.objects.port,
+        scaling: memoryScalingStore({ clock }),
+        catalog: TEST_CATALOG,
+        instance: "control",
         clock,
         random: pool.random,
         logger: pool.logger,

@@ -1,3 +1,4 @@
+import type { AgentCatalog } from "../core/catalog.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { EventBus } from "../ports/event-bus.ts";
 import type { Logger } from "../ports/logger.ts";
@@ -5,10 +6,13 @@ import type { ObjectStore } from "../ports/object-store.ts";
 import type { Random } from "../ports/random.ts";
 import type { RunLedger } from "../ports/run-ledger.ts";
 import type { RunQueue } from "../ports/run-queue.ts";
+import type { ScalingStore } from "../ports/scaling-store.ts";
 import type { SessionStore } from "../ports/session-store.ts";
+import { asHAError } from "../core/errors.ts";
 import { archive } from "./archiver.ts";
 import { loop } from "./loop.ts";
 import { requeuePass } from "./requeue.ts";
+import { scaler } from "./scaling/scaler.ts";
 import { sweeper } from "./sweep.ts";
 
 /** Most of the time between a worker's death and its sessions' going on elsewhere is this pause. */
@@ -17,6 +21,7 @@ const SWEEP_MS = 300;
 const REQUEUE_MS = 400;
 const ORPHANS_MS = 5_000;
 const ARCHIVE_MS = 5_000;
+const SCALE_MS = 1_000;
 
 export interface ControlDeps {
   readonly ledger: RunLedger;
@@ -24,9 +29,13 @@ export interface ControlDeps {
   readonly queue: RunQueue;
   readonly bus: EventBus;
   readonly objects: ObjectStore;
+  readonly scaling: ScalingStore;
+  readonly catalog: Pick<AgentCatalog, "laneWidths">;
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
+  /** Name of the process over its lives, `control-1`. */
+  readonly instance: string;
   /** Pools that exist by configuration; those of live workers are found. */
   readonly pools: readonly string[];
   /** Rows of a session that stay in Postgres; default 200. */
@@ -39,12 +48,15 @@ export interface ControlHandle {
 }
 
 /**
- * Starts the repairs. Any number of control processes may run: all they do is safe to repeat, and none holds anything
- * that another would miss. Each loop goes on alone while another one's store is away.
+ * Starts the repairs and the sizing of pools. Any number of control processes may run: all repairs are safe to repeat,
+ * and one process sizes at a time; none holds anything that another would miss. Each loop goes on alone while another
+ * one's store is away.
  */
 export async function startControl(deps: ControlDeps): Promise<ControlHandle> {
   const stop = new AbortController();
   const repairs = sweeper(deps);
+  const life = Buffer.from(deps.random.bytes(4)).toString("hex");
+  const sizes = scaler({ ...deps, laneWidths: deps.catalog.laneWidths, holder: `${deps.instance}.${life}` });
   const every = (name: string, intervalMs: number, pass: () => Promise<unknown>): Promise<void> =>
     loop({ ...deps, name, intervalMs, pass }, stop.signal);
   const loops = [
@@ -52,11 +64,15 @@ export async function startControl(deps: ControlDeps): Promise<ControlHandle> {
     every("requeue", REQUEUE_MS, requeuePass({ ...deps, sweeper: repairs })),
     every("orphans", ORPHANS_MS, () => repairs.reclaimOrphans()),
     every("archive", ARCHIVE_MS, () => archive(deps)),
+    every("scale", SCALE_MS, () => sizes.pass()),
   ];
   return {
     async close() {
       stop.abort();
       await Promise.all(loops);
+      await sizes.resign().catch((error: unknown) => {
+        deps.logger.debug("control.resign_failed", { code: asHAError(error).code }); // it lapses by itself
+      });
     },
   };
 }

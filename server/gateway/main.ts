@@ -17,6 +17,8 @@ export interface GatewayHandle {
   /** `ws://host:port` of the gateway's own port. */
   readonly url: string;
   readonly port: number;
+  /** Connected clients. */
+  connections(): number;
   /**
    * Stops taking work, answers what is under way, sends the clients away (`shutdown`, close 1012) and ends.
    * Calling it twice is the same as once.
@@ -78,6 +80,7 @@ export async function startGateway(deps: GatewayDeps): Promise<GatewayHandle> {
   return {
     url: `ws://${host.includes(":") ? `[${host}]` : host}:${port}`,
     port,
+    connections: () => gateway.connections.size,
     drain: () =>
       (ending ??= (async () => {
         beginDraining();

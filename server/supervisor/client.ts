@@ -4,7 +4,7 @@ import { createInterface } from "node:readline";
 import { ERROR_CATALOG, HAError } from "../core/errors.ts";
 import type { ErrorCode } from "../core/errors.ts";
 import { machineProcesses } from "./machine.ts";
-import type { ApplyRequest, Progress } from "./contract.ts";
+import type { ApplyRequest, Progress, ScaleRequest } from "./contract.ts";
 import type { ControlLine } from "./control-socket.ts";
 import type { DeploymentState } from "./deployment.ts";
 import { readDeployment } from "./deployment.ts";
@@ -22,6 +22,10 @@ export interface SupervisorClient {
   view(): Promise<DeploymentView>;
   /** @throws HAError as the supervisor threw it; NOT_RUNNING when it ended meanwhile */
   apply(request: ApplyRequest, progress: Progress, signal: AbortSignal): Promise<DeploymentView>;
+  /** @throws HAError as `apply` */
+  scale(request: ScaleRequest, progress: Progress, signal: AbortSignal): Promise<DeploymentView>;
+  /** @throws HAError as `apply`; NOT_FOUND */
+  drain(instance: string, progress: Progress, signal: AbortSignal): Promise<DeploymentView>;
   /** @throws HAError as `apply` */
   stop(progress: Progress, signal: AbortSignal): Promise<DeploymentView>;
 }
@@ -47,6 +51,8 @@ export function supervisorClient(address: SupervisorAddress): SupervisorClient {
       return JSON.parse(await textOf(response)) as DeploymentView;
     },
     apply: (request, progress, signal) => stream(address, "/apply", request, progress, signal),
+    scale: (request, progress, signal) => stream(address, "/scale", request, progress, signal),
+    drain: (instance, progress, signal) => stream(address, "/drain", { instance }, progress, signal),
     stop: (progress, signal) => stream(address, "/stop", null, progress, signal),
   };
 }

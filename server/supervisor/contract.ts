@@ -1,3 +1,4 @@
+import type { ScaledPool, ScalingPolicy } from "../core/scaling.ts";
 import type { DesiredTopology, Observation } from "./deployment.ts";
 
 /** What `up` hands to the supervisor. */
@@ -13,6 +14,20 @@ export interface ApplyRequest {
   };
 }
 
+/** What `scale` hands to the supervisor; what it leaves out stays. */
+export type ScaleRequest = {
+  readonly [Pool in ScaledPool]?: { readonly size?: number; readonly policy?: Partial<ScalingPolicy> };
+};
+
+/** A pool's size as an operator wants it (ports/scaling-store.ts, `setSize`). */
+export interface SizeWish {
+  readonly pool: ScaledPool;
+  readonly desired: number | null;
+  readonly otherwise: number;
+  readonly policy: ScalingPolicy;
+  readonly reason: string;
+}
+
 /** What the supervisor does with the database; it knows no SQL itself. */
 export interface SupervisorDatabase {
   /**
@@ -26,10 +41,15 @@ export interface SupervisorDatabase {
   }): Promise<void>;
   /** Makes sure that tenant `default` exists and that the token is one of its operators'. Idempotent. With the owner's access. */
   prepareTenant(target: { readonly url: string; readonly token: string }): Promise<void>;
-  /** Tenants and queue, as the database tells them now. May keep a connection until `close`. */
-  observe(target: { readonly url: string }): Promise<Pick<Observation, "tenants" | "queue">>;
+  /** Writes down what sizes an operator wants. Idempotent. With the owner's access. */
+  saveSizes(target: { readonly url: string; readonly wishes: readonly SizeWish[] }): Promise<void>;
+  /** Tenants, queue and sizes, as the database tells them now. May keep a connection until `close`. */
+  observe(target: { readonly url: string }): Promise<Observed>;
   close(): Promise<void>;
 }
+
+/** What the database is asked for again and again. */
+export type Observed = Pick<Observation, "tenants" | "queue" | "sizes">;
 
 /** Tells people who wait what is being done. */
 export type Progress = (text: string) => void;

@@ -6,14 +6,16 @@ import { z } from "zod";
 import { asHAError, HAError } from "../core/errors.ts";
 import type { Logger } from "../ports/logger.ts";
 import { LOOPBACK } from "./addresses.ts";
-import type { ApplyRequest, Progress } from "./contract.ts";
-import { desiredSchema } from "./deployment.ts";
+import type { ApplyRequest, Progress, ScaleRequest } from "./contract.ts";
+import { desiredSchema, policyChangeSchema, poolSize } from "./deployment.ts";
 import type { DeploymentView } from "./view.ts";
 
 /** What the socket lets others do. */
 export interface ControlHandlers {
   view(): Promise<DeploymentView>;
   apply(request: ApplyRequest, progress: Progress): Promise<DeploymentView>;
+  scale(request: ScaleRequest, progress: Progress): Promise<DeploymentView>;
+  drain(instance: string, progress: Progress): Promise<DeploymentView>;
   stop(progress: Progress): Promise<DeploymentView>;
 }
 
@@ -23,7 +25,7 @@ export interface ControlSocket {
   close(): Promise<void>;
 }
 
-/** A line of an answer to `apply` or `stop`. The last one is `done` or `error`. */
+/** A line of an answer to an order. The last one is `done` or `error`. */
 export type ControlLine =
   | { readonly progress: string }
   | { readonly done: DeploymentView }
@@ -48,12 +50,18 @@ const applySchema = z.object({
   }),
 });
 
+const poolChange = z.object({ size: poolSize.optional(), policy: policyChangeSchema.optional() }).optional();
+const scaleSchema = z.object({ gateway: poolChange, worker: poolChange });
+
+const drainSchema = z.object({ instance: z.string().min(1) });
+
 /**
  * The supervisor's door for the command line: HTTP on a free port of the loopback interface, for whoever can read the
  * token in the state file, which is the owner alone.
  *
  * - `GET /status`: a DeploymentView
- * - `POST /apply` with an ApplyRequest, `POST /stop`: a stream of ControlLine, one a line
+ * - `POST /apply` with an ApplyRequest, `/scale` with a ScaleRequest, `/drain` with `{ instance }`, `/stop`: a stream
+ *   of ControlLine, one a line
  *
  * A client that goes away changes nothing: what it asked for is carried out all the same.
  */
@@ -74,19 +82,14 @@ export async function openControlSocket(handlers: ControlHandlers, logger: Logge
     switch (`${request.method} ${request.url}`) {
       case "GET /status":
         return sendJson(response, 200, await handlers.view());
-      case "POST /apply": {
-        const asked = applySchema.safeParse(await readJson(request));
-        if (asked.success) return stream(response, (progress) => handlers.apply(asked.data, progress));
-        const details = {
-          problems: asked.error.issues.map((issue) => `${issue.path.join(".")}: ${issue.message}`),
-        };
-        const refused = new HAError(
-          "REQUEST_INVALID",
-          "the supervisor does not understand this request",
-          details,
+      case "POST /apply":
+        return order(request, response, applySchema, handlers.apply.bind(handlers));
+      case "POST /scale":
+        return order(request, response, scaleSchema, handlers.scale.bind(handlers));
+      case "POST /drain":
+        return order(request, response, drainSchema, ({ instance }, progress) =>
+          handlers.drain(instance, progress),
         );
-        return sendJson(response, 400, errorLine(refused));
-      }
       case "POST /stop":
         return stream(response, (progress) => handlers.stop(progress));
       default:
@@ -111,6 +114,22 @@ export async function openControlSocket(handlers: ControlHandlers, logger: Logge
       await closed;
     },
   };
+}
+
+/** Carries out an order that can be understood. */
+async function order<T>(
+  request: IncomingMessage,
+  response: ServerResponse,
+  schema: z.ZodType<T>,
+  work: (asked: T, progress: Progress) => Promise<DeploymentView>,
+): Promise<void> {
+  const asked = schema.safeParse(await readJson(request));
+  if (asked.success) return stream(response, (progress) => work(asked.data, progress));
+  const problems = asked.error.issues.map((issue) => `${issue.path.join(".")}: ${issue.message}`);
+  const refused = new HAError("REQUEST_INVALID", "the supervisor does not understand this request", {
+    problems,
+  });
+  sendJson(response, 400, errorLine(refused));
 }
 
 /** Runs the work and tells how it goes; never rejects on account of a client that went away. */

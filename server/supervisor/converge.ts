@@ -3,7 +3,7 @@ import { asHAError, HAError, withHint } from "../core/errors.ts";
 import type { InstanceSpec } from "../ports/provisioner.ts";
 import type { DeploymentBook } from "./book.ts";
 import { APP_ROLE } from "./contract.ts";
-import type { Progress } from "./contract.ts";
+import type { Progress, SizeWish } from "./contract.ts";
 import type { DesiredTopology } from "./deployment.ts";
 import { instanceNames, instanceSpecs } from "./instances.ts";
 import { portAllocator, publicPortTaken } from "./ports.ts";
@@ -17,6 +17,8 @@ export interface Goal {
   readonly desired: DesiredTopology;
   /** Instances run already, and the stores are to be those that they use. */
   readonly takeover: boolean;
+  /** What the database is told of the pools' sizes. */
+  readonly wishes: readonly SizeWish[];
 }
 
 /**
@@ -29,7 +31,7 @@ export interface Goal {
  */
 export async function converge(
   parts: SupervisorParts,
-  { desired, takeover }: Goal,
+  { desired, takeover, wishes }: Goal,
   progress: Progress,
   giveUp: AbortSignal,
 ): Promise<void> {
@@ -47,7 +49,7 @@ export async function converge(
 
   await rememberUrls(parts, desired);
   try {
-    await prepareDatabase(parts, desired, progress);
+    await prepareDatabase(parts, desired, wishes, progress);
   } catch (error) {
     if (!takeover) throw error;
     failures.push(asHAError(error));
@@ -63,7 +65,19 @@ export async function converge(
 }
 
 /**
- * The instances of a topology under the addresses of this deployment.
+ * Makes the pools as large as desired, where everything else is as it was. Resolves when what is new was started and
+ * what is too much has drained.
+ */
+export async function resize(parts: SupervisorParts, desired: DesiredTopology): Promise<void> {
+  const { book, provisioner } = parts;
+  const ports = portAllocator(book.state().ports, parts.random);
+  await chooseInstancePorts(parts, desired, ports);
+  await book.save({ desired, ports: ports.ports() });
+  await provisioner.apply(specsOf(book, desired));
+}
+
+/**
+ * The instances of a topology under the addresses of this deployment, without those that an operator has drained.
  * @throws HAError STORE_UNAVAILABLE while a store has no address
  */
 export function specsOf(book: DeploymentBook, desired: DesiredTopology): InstanceSpec[] {
@@ -73,8 +87,9 @@ export function specsOf(book: DeploymentBook, desired: DesiredTopology): Instanc
       hint: "see `openclaw-ha logs postgres` and `openclaw-ha logs redis`",
     });
   }
-  const { ports } = book.state();
-  return instanceSpecs({ desired, addresses, ports, environment: book.secrets().environment });
+  const { drained, ports } = book.state();
+  const specs = instanceSpecs({ desired, addresses, ports, environment: book.secrets().environment });
+  return specs.filter(({ id }) => !drained.includes(id));
 }
 
 /** True when the process that the instance's record names is alive. */
@@ -130,6 +145,7 @@ async function rememberUrls({ book, stores }: SupervisorParts, desired: DesiredT
 async function prepareDatabase(
   { book, database }: SupervisorParts,
   desired: DesiredTopology,
+  wishes: readonly SizeWish[],
   progress: Progress,
 ): Promise<void> {
   const { gatewayToken: token, postgresAppPassword, urls } = book.secrets();
@@ -153,6 +169,7 @@ async function prepareDatabase(
     );
   }
   await database.prepareTenant({ url: adminUrl, token });
+  await database.saveSizes({ url: adminUrl, wishes });
 }
 
 /** The same database for another role. */

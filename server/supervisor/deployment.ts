@@ -1,6 +1,7 @@
 import path from "node:path";
 import { z } from "zod";
 import { HAError } from "../core/errors.ts";
+import { DEFAULT_SCALING, SCALED_POOLS, type ScalingPolicy } from "../core/scaling.ts";
 import { readFileIfThere, writeFileAtomically } from "./atomic-file.ts";
 
 /**
@@ -14,14 +15,36 @@ import { readFileIfThere, writeFileAtomically } from "./atomic-file.ts";
  */
 export const DEPLOYMENT_VERSION = 1;
 
+export const poolSize = z.number().int().min(0);
 const port = z.number().int().min(0).max(65_535);
+
+/** What a change of policy may say. */
+export const policyChangeSchema = z
+  .object({
+    auto: z.boolean(),
+    min: z.number().int().min(1),
+    max: z.number().int().min(1),
+    growAfterMs: z.number().min(0),
+    cooldownMs: z.number().min(0),
+    shrinkAfterMs: z.number().min(0),
+    queueDelayMs: z.number().min(1),
+    connections: z.number().int().min(1),
+  } satisfies Record<keyof ScalingPolicy, z.ZodType>)
+  .partial();
+
+/** What an older release did not write has its default. */
+const policySchema = policyChangeSchema.transform((said): ScalingPolicy => ({ ...DEFAULT_SCALING, ...said }));
 
 export const desiredSchema = z.object({
   topology: z.literal("v2"),
   /** Public port asked for; 0 is any free one. */
   port,
-  gateways: z.number().int().min(0),
-  workers: z.number().int().min(0),
+  gateways: poolSize,
+  workers: poolSize,
+  /** How the pools are sized; where it is automatic, the sizes above are those decided last. */
+  scaling: z
+    .object({ gateway: policySchema, worker: policySchema })
+    .default({ gateway: DEFAULT_SCALING, worker: DEFAULT_SCALING }),
   /** Sessions that one worker executes at once; null is the worker's default. */
   slots: z.number().int().min(1).nullable().default(null),
   /** OpenClaw's own configuration, absolute; null is one agent on the demo model. */
@@ -53,9 +76,27 @@ const observationSchema = z.object({
   at: z.string(),
   tenants: z.array(z.object({ id: z.string(), pool: z.string() })),
   queue: z.object({ ready: z.number(), running: z.number(), oldestReadyMs: z.number() }),
+  sizes: z
+    .array(
+      z.object({
+        pool: z.enum(SCALED_POOLS),
+        desired: z.number(),
+        decisions: z.array(
+          z.object({
+            pool: z.enum(SCALED_POOLS),
+            from: z.number(),
+            to: z.number(),
+            reason: z.string(),
+            by: z.string(),
+            at: z.number(),
+          }),
+        ),
+      }),
+    )
+    .optional(),
 });
 
-/** Tenants and queue as Postgres last told them. */
+/** Tenants, queue and sizes of pools as Postgres last told them. */
 export type Observation = z.infer<typeof observationSchema>;
 
 const deploymentSchema = z.object({
@@ -67,6 +108,8 @@ const deploymentSchema = z.object({
   phase: z.enum(["starting", "ready", "degraded", "stopping", "stopped"]),
   /** Kept over restarts, so that addresses stay: `public`, `postgres`, `redis`, `gateway-1`, … */
   ports: z.record(z.string(), port),
+  /** Instances that an operator has drained: they stay away until the next `up` or `scale`. */
+  drained: z.array(z.string()).default([]),
   supervisor: z
     .object({ pid: z.number().int().positive(), birth: z.string(), url: z.string(), token: z.string() })
     .nullable(),
@@ -103,6 +146,7 @@ export const newDeployment = (name: string, deploymentId: string): DeploymentSta
   desired: null,
   phase: "stopped",
   ports: {},
+  drained: [],
   supervisor: null,
   observation: null,
   failure: null,

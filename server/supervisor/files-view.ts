@@ -60,7 +60,8 @@ function knownSpecs(dataDir: string, state: DeploymentState, secrets: Deployment
   if (state.desired === null || addresses === null) return [];
   const { desired, ports } = state;
   const known = instanceNames(desired).every(({ id }) => ports[id] !== undefined);
-  return known ? instanceSpecs({ desired, addresses, ports, environment: {} }) : [];
+  const specs = known ? instanceSpecs({ desired, addresses, ports, environment: {} }) : [];
+  return specs.filter(({ id }) => !state.drained.includes(id));
 }
 
 async function seen(

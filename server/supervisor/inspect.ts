@@ -1,6 +1,7 @@
 import type { InstanceView } from "../ports/provisioner.ts";
-import type { DeploymentState } from "./deployment.ts";
+import type { DeploymentState, Observation } from "./deployment.ts";
 import { instanceNames } from "./instances.ts";
+import type { Joining } from "./joining.ts";
 import type { Monitor } from "./monitor.ts";
 import { natsAnswers, objectsAnswer, redisAnswers } from "./store-health.ts";
 import type { OwnStore } from "./stores.ts";
@@ -14,9 +15,13 @@ const OBSERVATION_MAX_AGE_MS = 500;
 /** Looks at a deployment from inside its supervisor. */
 export interface Inspector {
   view(): Promise<DeploymentView>;
-  /** Looks once and writes down what a reader of the files should know: phase and tenants, when they changed. */
+  /** Looks once and writes down what a reader of the files should know: phase, tenants and sizes, when they changed. */
   check(): Promise<void>;
 }
+
+/** What a reader of the files should know of an observation; a queue is another one every moment. */
+const lasting = (observation: Observation | null): string =>
+  JSON.stringify([observation?.tenants, observation?.sizes]);
 
 interface Seen {
   readonly instances: readonly InstanceView[];
@@ -28,6 +33,7 @@ interface Seen {
 export function inspector(
   { book, logger, provisioner, stores }: SupervisorParts,
   monitor: Monitor,
+  newcomers: Joining,
 ): Inspector {
   const own = (name: OwnStore): Pick<StoreView, "pid" | "restarts"> => {
     const current = stores.current(name);
@@ -36,6 +42,7 @@ export function inspector(
 
   async function look(): Promise<Seen> {
     const instances = await provisioner.list();
+    newcomers.seen(instances);
     const addresses = book.addresses();
     const { desired, phase } = book.state();
     if (desired === null || addresses === null || phase === "stopped") {
@@ -62,12 +69,14 @@ export function inspector(
 
   /** What starts, stops or is stopped says so itself; in between it is what is seen. */
   function phaseOf(seen: Seen): DeploymentState["phase"] {
-    const { desired, phase } = book.state();
+    const { desired, drained, phase } = book.state();
     if (phase !== "ready" && phase !== "degraded") return phase;
-    const expected = desired === null ? 0 : instanceNames(desired).length;
-    const ready = seen.instances.filter(({ state }) => state === "ready").length;
+    const ready = new Set(seen.instances.filter(({ state }) => state === "ready").map(({ id }) => id));
+    const missing = (desired === null ? [] : instanceNames(desired)).filter(
+      ({ id }) => !ready.has(id) && !drained.includes(id) && !newcomers.has(id),
+    );
     const healthy = Object.values(seen.stores).every((store) => store.healthy);
-    return healthy && ready >= expected ? "ready" : "degraded";
+    return healthy && missing.length === 0 ? "ready" : "degraded";
   }
 
   return {
@@ -83,10 +92,10 @@ export function inspector(
       });
     },
     async check() {
-      const tenants = JSON.stringify(book.state().observation?.tenants);
+      const known = lasting(book.state().observation);
       const phase = phaseOf(await look());
       const { observation, phase: before } = book.state();
-      if (phase === before && tenants === JSON.stringify(observation?.tenants)) return;
+      if (phase === before && known === lasting(observation)) return;
       if (phase !== before) logger.info("deployment.phase", { from: before, to: phase });
       await book.save({ phase });
     },

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { revisionOf } from "../adapters/process/kept-instance.ts";
+import { DEFAULT_SCALING } from "../core/scaling.ts";
 import type { DeploymentAddresses } from "./addresses.ts";
 import type { DesiredTopology } from "./deployment.ts";
 import type { InstancePlan } from "./instances.ts";
@@ -10,6 +11,7 @@ const desired: DesiredTopology = {
   port: 18_789,
   gateways: 2,
   workers: 1,
+  scaling: { gateway: DEFAULT_SCALING, worker: DEFAULT_SCALING },
   slots: null,
   openclawConfig: null,
   configRevision: null,

@@ -1,5 +1,5 @@
 import type { ProcessControl } from "../adapters/process/process-control.ts";
-import { HAError } from "../core/errors.ts";
+import { asHAError, HAError } from "../core/errors.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { Logger } from "../ports/logger.ts";
 import { openControlSocket } from "./control-socket.ts";
@@ -27,6 +27,8 @@ export interface SupervisorOptions {
 
 const IDLE_MS = 15_000;
 const CHECK_MS = 2_000;
+/** A pool that has to grow should not wait long for it. */
+const FOLLOW_MS = 1_000;
 
 /**
  * Runs the supervisor of a data directory until the deployment was stopped, failed to start, or the signal aborts.
@@ -64,6 +66,8 @@ async function serve(
     {
       view: () => supervisor.view(),
       apply: (request, progress) => supervisor.apply(request, progress).finally(unlessEngaged),
+      scale: (request, progress) => supervisor.scale(request, progress).finally(unlessEngaged),
+      drain: (instance, progress) => supervisor.drain(instance, progress).finally(unlessEngaged),
       stop: (progress) => supervisor.stop(progress).finally(unlessEngaged),
     },
     logger,
@@ -71,13 +75,17 @@ async function serve(
   await announce(parts.book, processes, socket);
   const startedAt = clock.monotonic();
   while (!ended.aborted) {
-    await clock.sleep(CHECK_MS, ended);
+    await clock.sleep(supervisor.automatic() ? FOLLOW_MS : CHECK_MS, ended);
     if (ended.aborted) break;
     if (supervisor.engaged()) {
       await supervisor.check().catch((error: unknown) => {
         logger.warn("supervisor.check_failed", {
           reason: error instanceof Error ? error.message : String(error),
         });
+      });
+      // Not waited for: what drains must not keep anybody from looking.
+      void supervisor.follow().catch((error: unknown) => {
+        logger.warn("supervisor.resize_failed", { reason: asHAError(error).message });
       });
     } else if (clock.monotonic() - startedAt > (idleMs ?? IDLE_MS)) {
       ending.abort();

@@ -1,15 +1,18 @@
 import type { Clock } from "../ports/clock.ts";
+import type { Observed } from "./contract.ts";
 import type { Observation } from "./deployment.ts";
 
 /** What the supervisor asks Postgres for. */
-export type Observe = () => Promise<Pick<Observation, "tenants" | "queue">>;
+export type Observe = () => Promise<Observed>;
 
 export interface Monitor {
   /**
-   * Tenants and queue, not older than `maxAgeMs`. Null when Postgres did not answer in time: it is not healthy then.
+   * Tenants, queue and sizes, not older than `maxAgeMs`. Null when Postgres did not answer in time: it is not healthy then.
    * Callers that ask at the same moment share one question.
    */
   latest(maxAgeMs: number): Promise<Observation | null>;
+  /** As Postgres tells it in answer to a question that is asked now, not one that was asked before. */
+  fresh(): Promise<Observation | null>;
 }
 
 /** A database that is slower than this to count a queue is in trouble, and `status` must answer. */
@@ -33,11 +36,16 @@ export function createMonitor(clock: Clock, observe: Observe): Monitor {
     return observation;
   }
 
+  const askOnce = (): Promise<Observation | null> => (asking ??= ask().finally(() => (asking = null)));
+
   return {
     async latest(maxAgeMs) {
       if (last !== null && clock.monotonic() - last.at <= maxAgeMs) return last.observation;
-      asking ??= ask().finally(() => (asking = null));
-      return asking;
+      return askOnce();
+    },
+    async fresh() {
+      await asking;
+      return askOnce();
     },
   };
 }

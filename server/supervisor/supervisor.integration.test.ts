@@ -9,9 +9,11 @@ import { fileURLToPath } from "node:url";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { findPostmaster } from "../adapters/local/embedded-postgres.ts";
 import { findStore } from "../adapters/local/local-store.ts";
+import { DEFAULT_SCALING } from "../core/scaling.ts";
 import { until } from "../testing/until.ts";
 import type { SupervisorClient } from "./client.ts";
 import { findSupervisor } from "./client.ts";
+import type { ScaleRequest } from "./contract.ts";
 import type { DesiredTopology } from "./deployment.ts";
 import { deploymentPaths, readDeployment } from "./deployment.ts";
 import { viewFromFiles } from "./files-view.ts";
@@ -27,6 +29,7 @@ const DESIRED: DesiredTopology = {
   port: 0,
   gateways: 2,
   workers: 1,
+  scaling: { gateway: DEFAULT_SCALING, worker: DEFAULT_SCALING },
   slots: null,
   openclawConfig: null,
   configRevision: null,
@@ -58,6 +61,10 @@ async function deployment() {
       (text) => told.push(text),
       new AbortController().signal,
     );
+  const scale = async (request: ScaleRequest): Promise<DeploymentView> =>
+    (await supervisor()).scale(request, (text) => told.push(text), new AbortController().signal);
+  const drain = async (instance: string): Promise<DeploymentView> =>
+    (await supervisor()).drain(instance, (text) => told.push(text), new AbortController().signal);
   const down = async (): Promise<void> => {
     const running = await supervisor();
     await running.stop((text) => told.push(text), new AbortController().signal);
@@ -73,7 +80,7 @@ async function deployment() {
   });
   const tell = (file: string, text = ""): Promise<void> => writeFile(path.join(folder, file), text);
   const untell = (file: string): Promise<void> => rm(path.join(folder, file), { force: true });
-  return { dataDir, folder, told, up, down, view, journal, supervisor, tell, untell };
+  return { dataDir, folder, told, up, down, scale, drain, view, journal, supervisor, tell, untell };
 }
 
 /** Every process of a deployment, by what it is. */
@@ -259,8 +266,118 @@ describe("a deployment on this machine", () => {
     const started = (await journal()).length;
     const changed = await up({ openclawConfig: "/nowhere/openclaw.json", configRevision: "2" });
     expect(changed.phase).toBe("ready");
-    const moves = (await journal()).slice(started).filter((line) => line.includes("gateway"));
+    const moves = (await journal()).slice(started).filter((line) => /^(stop|start) gateway/.test(line));
     expect(moves).toEqual(["stop gateway-1", "start gateway-1", "stop gateway-2", "start gateway-2"]);
+  });
+
+  it("scales while it runs, and keeps the sizes over a restart and a plain up", async () => {
+    const { up, down, scale, journal, dataDir } = await deployment();
+    const before = pidsOf(await up());
+    const grown = await scale({ worker: { size: 3, policy: { max: 5 } } });
+    expect(grown.phase).toBe("ready");
+    expect(grown.scaling).toMatchObject({
+      auto: false,
+      pools: { worker: { current: 3, desired: 3, max: 5 } },
+    });
+    expect(pidsOf(grown)).toMatchObject(before);
+    expect((await journal()).filter((line) => line.startsWith("size worker"))).toEqual([
+      "size worker 1",
+      "size worker 3",
+    ]);
+    await down();
+    await expect(scale({ worker: { size: 1 } })).rejects.toMatchObject({ code: "NOT_RUNNING" });
+    const { desired } = (await readDeployment(dataDir))!;
+    const again = await up({ ...desired! });
+    expect(again.scaling?.pools.worker).toMatchObject({ current: 3, desired: 3, max: 5 });
+  });
+
+  it("refuses sizes outside of the limits where the load decides, and changes nothing then", async () => {
+    const { up, scale, view } = await deployment();
+    await up();
+    const asking = (size: number) => scale({ worker: { size, policy: { auto: true, min: 1, max: 4 } } });
+    await expect(asking(5)).rejects.toMatchObject({ code: "REQUEST_INVALID" });
+    await expect(scale({ gateway: { policy: { min: 9 } } })).rejects.toMatchObject({
+      code: "REQUEST_INVALID",
+    });
+    expect((await view()).scaling).toMatchObject({ auto: false, pools: { worker: { desired: 1 } } });
+    expect(await asking(4)).toMatchObject({ phase: "ready", scaling: { auto: true } });
+  });
+
+  it("gives pools the sizes that were decided for them, once they are automatic, and remembers them", async () => {
+    const { up, scale, view, tell, dataDir, journal } = await deployment();
+    const before = pidsOf(await up());
+    await tell("decided", "worker=3");
+    const workers = async (): Promise<string> => {
+      const { instances } = await view();
+      return instances
+        .flatMap(({ id, pool, state }) => (pool === "worker" ? `${id} ${state}` : []))
+        .join(", ");
+    };
+    await until(async () => (await view()).scaling !== undefined);
+    expect(await workers()).toBe("worker-1 ready");
+    await scale({ worker: { policy: { auto: true, min: 1 } } });
+    await until(async () => (await workers()) === "worker-1 ready, worker-2 ready, worker-3 ready");
+    expect((await view()).phase).toBe("ready");
+    expect((await readDeployment(dataDir))?.desired).toMatchObject({ workers: 3, gateways: 2 });
+    await tell("decided", "worker=1");
+    await until(async () => (await workers()) === "worker-1 ready");
+    expect((await journal()).filter((line) => line.startsWith("stop")).sort()).toEqual([
+      "stop worker-2",
+      "stop worker-3",
+    ]);
+    expect(pidsOf(await view())).toEqual(before);
+  });
+
+  it("calls nothing wrong while an instance joins, also where it has to start more than once", async () => {
+    const { up, scale, view, tell } = await deployment();
+    await up();
+    await scale({ worker: { policy: { auto: true, min: 1 } } });
+    await tell("fail-worker-2", "1");
+    await tell("decided", "worker=2");
+    const joining = await until(async () => {
+      const seen = await view();
+      return seen.instances.some(({ id, state }) => id === "worker-2" && state === "crashed") && seen;
+    });
+    expect(joining.phase).toBe("ready");
+    expect(joining.scaling?.pools.worker).toMatchObject({ current: 1, desired: 2 });
+  });
+
+  it("drains one instance, leaves it away when it would be restarted, and brings it back with scale", async () => {
+    const { up, drain, scale, view, journal } = await deployment();
+    const before = pidsOf(await up({ workers: 2 }));
+    const drained = await drain("worker-1");
+    expect(drained.instances.find(({ id }) => id === "worker-1")).toMatchObject({
+      state: "stopped",
+      pid: null,
+    });
+    expect(drained.phase).toBe("ready");
+    expect(alive(before)).not.toContain("worker-1");
+    expect((await drain("worker-1")).phase).toBe("ready");
+    process.kill(before["worker-2"]!, "SIGKILL");
+    await until(async () => {
+      const seen = pidsOf(await view());
+      return seen["worker-2"] !== undefined && seen["worker-2"] !== before["worker-2"];
+    });
+    expect((await view()).instances.find(({ id }) => id === "worker-1")).toMatchObject({ state: "stopped" });
+    expect((await journal()).filter((line) => line === "start worker-1")).toHaveLength(1);
+
+    await expect(drain("worker-7")).rejects.toMatchObject({ code: "NOT_FOUND" });
+    await expect(drain("demo-model")).rejects.toMatchObject({ code: "NOT_FOUND" });
+    const back = await scale({});
+    expect(back.instances.map(({ id, state }) => `${id} ${state}`)).toContain("worker-1 ready");
+  });
+
+  it("drains also after its supervisor died: the next one watches the others first", async () => {
+    const { up, drain, view } = await deployment();
+    const before = await up();
+    process.kill(before.supervisor.pid!, "SIGKILL");
+    await until(() => machineProcesses.identify(before.supervisor.pid!) === null);
+    const drained = await drain("gateway-2");
+    expect(drained.instances.find(({ id }) => id === "gateway-2")).toMatchObject({ state: "stopped" });
+    const { ["gateway-2"]: gone, ...others } = pidsOf(before);
+    expect(gone).toBeDefined();
+    expect(pidsOf(await view())).toEqual(others);
+    expect((await view()).supervisor.pid).not.toBeNull();
   });
 
   it("undoes a first start that fails, says why, and starts well the next time", async () => {

@@ -1,15 +1,18 @@
 import { asHAError, HAError } from "../core/errors.ts";
+import { SCALED_POOLS, type ScaledPool } from "../core/scaling.ts";
 import { ensureFolder } from "./atomic-file.ts";
 import type { DeploymentBook } from "./book.ts";
-import type { ApplyRequest, Progress } from "./contract.ts";
-import { converge, instanceRuns, specsOf } from "./converge.ts";
+import type { ApplyRequest, Progress, ScaleRequest } from "./contract.ts";
+import { converge, instanceRuns, resize, specsOf } from "./converge.ts";
 import type { DeploymentState, DesiredTopology } from "./deployment.ts";
 import { deploymentPaths } from "./deployment.ts";
 import { inspector } from "./inspect.ts";
-import { poolOf, STOP_ORDER } from "./instances.ts";
+import { instanceNames, poolOf, STOP_ORDER } from "./instances.ts";
+import { joining } from "./joining.ts";
 import { createMonitor } from "./monitor.ts";
 import type { DeploymentSecrets } from "./secrets.ts";
 import { mergeSecrets } from "./secrets.ts";
+import { decidedTopology, scaledTopology, sizeWishes } from "./scaling.ts";
 import type { SupervisorParts } from "./parts.ts";
 import type { DeploymentView } from "./view.ts";
 
@@ -20,15 +23,37 @@ export interface Supervisor {
    * @throws HAError saying what failed; DRAINING when `stop` came meanwhile, with `details.retry` when it came before
    */
   apply(request: ApplyRequest, progress: Progress): Promise<DeploymentView>;
+  /**
+   * Changes sizes and how they are decided, as `apply` would; what was drained comes back.
+   * @throws HAError as `apply`; NOT_RUNNING where nothing was started; REQUEST_INVALID for limits that cannot be kept
+   */
+  scale(request: ScaleRequest, progress: Progress): Promise<DeploymentView>;
+  /**
+   * Ends an instance in order: it takes no more work, hands over what it has, and stays away until the next `apply` or
+   * `scale`. Resolves when it is gone; doing it again changes nothing.
+   * @throws HAError NOT_FOUND for what is no instance of a pool; NOT_RUNNING
+   */
+  drain(instance: string, progress: Progress): Promise<DeploymentView>;
   /** Ends everything in order and keeps the data; an `apply` under way gives up. Resolves when nothing runs. */
   stop(progress: Progress): Promise<DeploymentView>;
   view(): Promise<DeploymentView>;
   /** Looks at everything once and writes down what changed. */
   check(): Promise<void>;
+  /** Gives the pools the sizes that were decided for them. Resolves when that is done; calls meanwhile share it. */
+  follow(): Promise<void>;
   /** Leaves everything running, for the next supervisor. */
   detach(): Promise<void>;
   /** True from when something was asked for until it was stopped or has failed to start. */
   engaged(): boolean;
+  /** True while the size of a pool is decided elsewhere, so that `follow` should be called often. */
+  automatic(): boolean;
+}
+
+/** Who changes something, for the record of decisions. */
+interface Order {
+  readonly reason: string;
+  /** Pools whose size is asked for, also where it stays the same. */
+  readonly sizes?: readonly ScaledPool[];
 }
 
 interface Before {
@@ -46,7 +71,9 @@ export function createSupervisor(parts: SupervisorParts): Supervisor {
     if (url === undefined) throw new HAError("NOT_RUNNING", "PostgreSQL was never started");
     return database.observe({ url });
   });
-  const seen = inspector(parts, monitor);
+  const newcomers = joining(clock);
+  const seen = inspector(parts, monitor, newcomers);
+  let following: Promise<void> | null = null;
   let engaged = false;
   let applying: AbortController | null = null;
   let leaving: HAError | null = null;
@@ -64,7 +91,21 @@ export function createSupervisor(parts: SupervisorParts): Supervisor {
     applying?.abort(leaving);
   }
 
-  async function apply(request: ApplyRequest, progress: Progress): Promise<DeploymentView> {
+  /** What runs is a deployment that was started. @throws HAError NOT_RUNNING */
+  function running(): DesiredTopology {
+    if (leaving !== null) throw new HAError("DRAINING", leaving.message, { retry: true });
+    const { desired, name, phase } = book.state();
+    if (desired !== null && phase !== "stopped") return desired;
+    throw new HAError("NOT_RUNNING", `deployment ${JSON.stringify(name)} does not run`, {
+      hint: "start it with `openclaw-ha up`",
+    });
+  }
+
+  async function apply(
+    request: ApplyRequest,
+    progress: Progress,
+    { reason, sizes = [] }: Order,
+  ): Promise<DeploymentView> {
     if (leaving !== null) throw new HAError("DRAINING", leaving.message, { retry: true });
     const before = { state: book.state(), secrets: book.secrets(), running: await somethingRuns() };
     const { desired } = request;
@@ -73,11 +114,16 @@ export function createSupervisor(parts: SupervisorParts): Supervisor {
     try {
       refuseOtherData(before.state.desired, desired);
       await ensureFolder(deploymentPaths(book.dataDir).objects);
-      await book.save({ desired, phase: phaseDuring(before), failure: null });
+      await book.save({ desired, phase: phaseDuring(before), failure: null, drained: [] });
+      if (before.running) newcomers.add(newIds(before.state, desired));
       await book.saveSecrets(mergeSecrets(before.secrets, request.secrets));
       await converge(
         parts,
-        { desired, takeover: before.running && sameStores(before, book) },
+        {
+          desired,
+          takeover: before.running && sameStores(before, book),
+          wishes: sizeWishes(before.state.desired, desired, { reason, sizes }),
+        },
         progress,
         applying.signal,
       );
@@ -112,7 +158,7 @@ export function createSupervisor(parts: SupervisorParts): Supervisor {
     };
     const { desired } = before.state;
     if (before.running && desired !== null) {
-      await book.save({ desired, phase: "degraded", failure });
+      await book.save({ desired, phase: "degraded", failure, drained: before.state.drained });
       await book.saveSecrets(before.secrets);
       if (leaving === null) await provisioner.apply(specsOf(book, desired));
       return;
@@ -120,6 +166,53 @@ export function createSupervisor(parts: SupervisorParts): Supervisor {
     await stopAll(progress);
     engaged = false;
     await book.save({ desired, phase: "stopped", failure });
+  }
+
+  async function scale(request: ScaleRequest, progress: Progress): Promise<DeploymentView> {
+    const desired = scaledTopology(running(), request);
+    const sizes = SCALED_POOLS.filter((pool) => request[pool]?.size !== undefined);
+    return apply({ desired, secrets: {} }, progress, { reason: "openclaw-ha scale", sizes });
+  }
+
+  async function drain(instance: string, progress: Progress): Promise<DeploymentView> {
+    const ids = instanceNames(running()).flatMap(({ id, pool }) => (pool === "model" ? [] : [id]));
+    if (!ids.includes(instance)) {
+      throw new HAError("NOT_FOUND", `there is no instance ${JSON.stringify(instance)}`, {
+        hint: `drain one of ${ids.join(", ")}`,
+      });
+    }
+    // After a supervisor that died nobody watches the others yet.
+    if (!engaged) await apply({ desired: running(), secrets: {} }, progress, { reason: "openclaw-ha drain" });
+    const { drained } = book.state();
+    if (!drained.includes(instance)) await book.save({ drained: [...drained, instance] });
+    progress(`draining ${instance}`);
+    await provisioner.stop(instance, parts.graceMs);
+    logger.info("instance.drained", { id: instance });
+    return seen.view();
+  }
+
+  /** Asks again before it acts: what was observed may be older than what an operator has said since. */
+  async function followDecisions(): Promise<void> {
+    if (leaving !== null || decidedNow() === null) return;
+    await inTurn(async () => {
+      const observation = await monitor.fresh();
+      if (observation === null || leaving !== null || !engaged) return;
+      book.note({ observation });
+      const decided = decidedNow();
+      if (decided === null) return;
+      const before = book.state();
+      newcomers.add(newIds(before, decided));
+      logger.info("deployment.resized", { gateways: decided.gateways, workers: decided.workers });
+      await resize(parts, decided);
+    });
+  }
+
+  /** The topology that the last observation asks for; null where it is the one that there is. */
+  function decidedNow(): DesiredTopology | null {
+    const { desired, observation } = book.state();
+    if (desired === null || observation?.sizes === undefined) return null;
+    const decided = decidedTopology(desired, observation.sizes);
+    return decided === desired ? null : decided;
   }
 
   async function stopAll(progress: Progress): Promise<void> {
@@ -134,7 +227,9 @@ export function createSupervisor(parts: SupervisorParts): Supervisor {
   }
 
   return {
-    apply: (request, progress) => inTurn(() => apply(request, progress)),
+    apply: (request, progress) => inTurn(() => apply(request, progress, { reason: "openclaw-ha up" })),
+    scale: (request, progress) => inTurn(() => scale(request, progress)),
+    drain: (instance, progress) => inTurn(() => drain(instance, progress)),
     stop(progress) {
       leave("the deployment is being stopped");
       return inTurn(async () => {
@@ -149,6 +244,7 @@ export function createSupervisor(parts: SupervisorParts): Supervisor {
     },
     view: () => seen.view(),
     check: () => seen.check(),
+    follow: () => (following ??= followDecisions().finally(() => (following = null))),
     async detach() {
       leave("the supervisor is ending");
       await last;
@@ -157,7 +253,14 @@ export function createSupervisor(parts: SupervisorParts): Supervisor {
       await database.close();
     },
     engaged: () => engaged,
+    automatic: () => SCALED_POOLS.some((pool) => book.state().desired?.scaling[pool].auto === true),
   };
+}
+
+/** Instances that a topology adds to what there is. */
+function newIds({ desired: before }: DeploymentState, desired: DesiredTopology): string[] {
+  const known = new Set(before === null ? [] : instanceNames(before).map(({ id }) => id));
+  return instanceNames(desired).flatMap(({ id }) => (known.has(id) ? [] : [id]));
 }
 
 /** True when the same stores are wanted at the same addresses: what runs can go on with them, away or not. */

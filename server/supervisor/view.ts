@@ -1,6 +1,9 @@
+import { SCALED_POOLS, type ScaledPool, type ScalingPolicy } from "../core/scaling.ts";
 import type { InstanceView, PoolName } from "../ports/provisioner.ts";
 import type { DeploymentState, DesiredTopology, Observation } from "./deployment.ts";
 import { LOOPBACK } from "./addresses.ts";
+import { instanceNames } from "./instances.ts";
+import { decidedTopology, sizeOf } from "./scaling.ts";
 
 export interface StoreView {
   readonly mode: string;
@@ -32,8 +35,32 @@ export interface DeploymentView {
     readonly stale?: true;
     readonly observedAt?: string;
   };
+  /** Absent before the first start. */
+  readonly scaling?: ScalingView;
   /** Why the last `up` failed. */
   readonly failure?: NonNullable<DeploymentState["failure"]>;
+}
+
+/** How a pool is sized. */
+export interface PoolScalingView extends ScalingPolicy {
+  /** Instances that are ready. */
+  readonly current: number;
+  readonly desired: number;
+}
+
+export interface ScalingView {
+  /** True when the size of any pool is automatic. */
+  readonly auto: boolean;
+  readonly pools: Readonly<Record<ScaledPool, PoolScalingView>>;
+  /** The newest changes of size, newest first. */
+  readonly decisions: readonly {
+    readonly pool: ScaledPool;
+    readonly from: number;
+    readonly to: number;
+    readonly reason: string;
+    readonly by: string;
+    readonly at: string;
+  }[];
 }
 
 export interface ViewParts {
@@ -60,12 +87,49 @@ export function deploymentView(parts: ViewParts): DeploymentView {
     gateway:
       port === undefined ? null : { url: `ws://${LOOPBACK}:${port}`, httpUrl: `http://${LOOPBACK}:${port}` },
     supervisor: { pid: parts.supervisorPid },
-    instances: parts.instances.filter(({ pool }) => pool !== "model").sort(inOrder),
+    instances: [...parts.instances, ...drainedViews(parts)]
+      .filter(({ pool }) => pool !== "model")
+      .sort(inOrder),
     stores: parts.stores,
     demoModel: parts.instances.find(({ pool }) => pool === "model") ?? null,
     tenants: state.observation?.tenants ?? [],
     queue: queueView(state.observation, parts.fresh),
+    ...(state.desired === null ? {} : { scaling: scalingView(state.desired, parts) }),
     ...(state.failure === null ? {} : { failure: state.failure }),
+  };
+}
+
+/** Those that an operator has drained run nowhere, and yet are part of the deployment. */
+function drainedViews({ instances, state }: ViewParts): InstanceView[] {
+  const shown = new Set(instances.map(({ id }) => id));
+  const away = state.desired === null ? [] : instanceNames(state.desired);
+  return away
+    .filter(({ id }) => state.drained.includes(id) && !shown.has(id))
+    .map(({ id, pool }) => ({
+      id,
+      pool,
+      pid: null,
+      url: null,
+      state: "stopped",
+      startedAt: null,
+      restarts: 0,
+    }));
+}
+
+function scalingView(desired: DesiredTopology, { instances, state }: ViewParts): ScalingView {
+  const sizes = state.observation?.sizes ?? [];
+  const poolView = (pool: ScaledPool): PoolScalingView => ({
+    current: instances.filter((instance) => instance.pool === pool && instance.state === "ready").length,
+    desired: sizeOf(decidedTopology(desired, sizes), pool),
+    ...desired.scaling[pool],
+  });
+  return {
+    auto: SCALED_POOLS.some((pool) => desired.scaling[pool].auto),
+    pools: { gateway: poolView("gateway"), worker: poolView("worker") },
+    decisions: sizes
+      .flatMap(({ decisions }) => decisions)
+      .sort((a, b) => b.at - a.at)
+      .map((decision) => ({ ...decision, at: new Date(decision.at).toISOString() })),
   };
 }
 

@@ -69,6 +69,8 @@ export interface WorkerHandle {
   /** As `drain`, without grace. */
   close(): Promise<void>;
   metrics(): WorkerCounters;
+  /** Sessions under way, and how many fit. */
+  load(): { readonly busy: number; readonly slots: number };
 }
 
 /**
@@ -142,5 +144,6 @@ export async function startWorker(deps: WorkerDeps): Promise<WorkerHandle> {
     drain: () => end(deps.drainGraceMs ?? DRAIN_GRACE_MS),
     close: () => end(0),
     metrics: () => counters,
+    load: () => ({ busy: parts.slots.total - parts.slots.free(), slots: parts.slots.total }),
   };
 }

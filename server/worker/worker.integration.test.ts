@@ -3,6 +3,7 @@ import { once } from "node:events";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
 import { memoryObjectStore } from "../adapters/memory/object-store.ts";
+import { memoryScalingStore } from "../adapters/memory/scaling-store.ts";
 import { redisEventBus } from "../adapters/redis/event-bus.ts";
 import { redisRunQueue } from "../adapters/redis/run-queue.ts";
 import { systemClock } from "../adapters/system/clock.ts";
@@ -88,6 +89,9 @@ async function setup() {
     queue,
     bus,
     objects: memoryObjectStore(),
+    scaling: memoryScalingStore({ clock: systemClock }),
+    catalog: TEST_CATALOG,
+    instance: "control-1",
     clock: systemClock,
     random: seededRandom(3),
     logger: recordingLogger(),

@@ -219,6 +219,9 @@ describe.each(["as migrated, never analysed with data", "analysed"])(
       const candidates = await plansOf("SELECT * FROM seal_candidates(1, 20, 1000, false)", []);
       expect(candidates.rows).toHaveLength(1);
       expectNoScan(candidates.plans);
+      // Only what waits or runs, whatever is stored.
+      const observe = await plansOf("SELECT * FROM observe_load(7000)", []);
+      expectNoScan(observe.plans.replaceAll(/Seq Scan on workers/g, ""));
       const sweep = await plansOf("SELECT * FROM sweep(10000, 400, 3)", []);
       expect(sweep.plans).not.toMatch(new RegExp(`Seq Scan on (${TABLES.replace("tenants|", "")})\\b`));
     });

@@ -1,0 +1,67 @@
+import type { InstanceLoad, LaneDemand, PoolSize, ScaledPool, ScalingDecision } from "../../core/scaling.ts";
+import type { Clock } from "../../ports/clock.ts";
+import type { ControlTerm, ScalingStore } from "../../ports/scaling-store.ts";
+
+/** ScalingStore in memory, for tests and one process. `lanes` is the demand that `observe` tells. */
+export function memoryScalingStore({
+  clock,
+  lanes = () => [],
+}: {
+  readonly clock: Pick<Clock, "now">;
+  readonly lanes?: () => readonly LaneDemand[];
+}): ScalingStore {
+  let lease: ControlTerm & { readonly until: number } = { holder: "", token: 0, until: 0 };
+  const loads = new Map<string, { readonly load: InstanceLoad; readonly at: number }>();
+  const sizes = new Map<ScaledPool, PoolSize>();
+
+  const change = (size: PoolSize, decision: ScalingDecision): void => {
+    const decisions = [decision, ...size.decisions];
+    sizes.set(size.pool, { ...size, desired: decision.to, decisions });
+  };
+
+  return {
+    lead: async (holder, ttlMs) => {
+      const now = clock.now();
+      const leads = lease.holder === holder && lease.until > now;
+      if (!leads && lease.until > now) return null;
+      lease = { holder, token: lease.token + (leads ? 0 : 1), until: now + ttlMs };
+      return { holder, token: lease.token };
+    },
+
+    resign: async (holder) => {
+      if (lease.holder === holder) lease = { ...lease, until: 0 };
+    },
+
+    report: async (load) => void loads.set(load.instance, { load, at: clock.now() }),
+
+    forget: async (instance) => void loads.delete(instance),
+
+    observe: async (maxAgeMs) => {
+      const at = clock.now();
+      const fresh = [...loads.values()].filter((known) => known.at > at - maxAgeMs);
+      return { at, loads: fresh.map(({ load }) => load), lanes: lanes() };
+    },
+
+    sizes: async (decisions) =>
+      [...sizes.values()].map((size) => ({ ...size, decisions: size.decisions.slice(0, decisions) })),
+
+    decide: async ({ holder, token }, { pool, from, to, reason }) => {
+      const size = sizes.get(pool);
+      const leads = lease.holder === holder && lease.token === token && lease.until > clock.now();
+      if (!leads || size?.desired !== from || !size.policy.auto) return false;
+      change(size, { pool, from, to, reason, by: holder, at: clock.now() });
+      return true;
+    },
+
+    setSize: async (pool, { desired, otherwise, policy, reason }) => {
+      const known = sizes.get(pool) ?? { pool, desired: desired ?? otherwise, policy, decisions: [] };
+      sizes.set(pool, { ...known, policy });
+      const to = desired ?? known.desired;
+      if (to === known.desired) return;
+      change(
+        { ...known, policy },
+        { pool, from: known.desired, to, reason, by: "operator", at: clock.now() },
+      );
+    },
+  };
+}
