@@ -36,7 +36,10 @@ export interface StoredRun {
   readonly acceptedAt: number;
   status: RunStatus;
   attempt: number;
+  /** Attempts lost in a row without progress. */
   failures: number;
+  /** Attempts lost in all. */
+  losses: number;
   worker: WorkerId | null;
   startedAt: number | null;
   endedAt: number | null;
