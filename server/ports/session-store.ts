@@ -70,7 +70,7 @@ export interface SessionStore {
    */
   delete(tenant: TenantId, key: SessionKey): Promise<{ deleted: boolean }>;
   /**
-   * Appends a row outside a run (`chat.inject`). A row with the same messageId is answered, not doubled.
+   * Appends a row outside a run (`chat.inject`). One appended before with the same messageId is answered, not doubled.
    * Null where there is no such session.
    */
   append(tenant: TenantId, key: SessionKey, message: NewMessage): Promise<TranscriptRow | null>;

@@ -175,6 +175,11 @@ describe.each(["as migrated, never analysed with data", "analysed"])(
       await client.query("UPDATE runs SET status = 'dead', ended_at = now() WHERE run_id = $1", [
         `${name}-9`,
       ]);
+      await client.query(
+        `INSERT INTO messages (tenant_id, session_key, seq, message_id, run_id)
+         SELECT 'big', $1, 10 + n, 'long-' || n, CASE WHEN n % 2 = 0 THEN 'r' END FROM generate_series(1, 5000) n`,
+        [key(74)],
+      );
       const calls: Record<string, () => Promise<unknown>> = {
         get: () => sessions.get(tenant, key(70)),
         list: () => sessions.list(tenant, { limit: 50 }),
@@ -182,6 +187,7 @@ describe.each(["as migrated, never analysed with data", "analysed"])(
         context: () => sessions.context(tenant, key(70), 0),
         patch: () => sessions.patch(tenant, key(70), { label: "x" }),
         append: () => sessions.append(tenant, key(71), message("x")),
+        "append to a long session": () => sessions.append(tenant, key(74), message("x")),
         reset: () => sessions.reset(tenant, key(72), "new"),
         delete: () => sessions.delete(tenant, key(73)),
         create: () =>

@@ -59,7 +59,7 @@ const CREATE = "/* sessions.create */ SELECT create_session($1, $2, $3, $4, $5, 
 const POOL = "/* sessions.pool */ SELECT pool FROM tenants WHERE tenant_id = $1";
 const RESET = "/* sessions.reset */ SELECT reset_session($1, $2, $3, $4) AS reset";
 const DELETE = "/* sessions.delete */ SELECT delete_session($1, $2) AS deleted";
-const APPEND = "/* sessions.append */ SELECT append_message($1, $2, $3, $4, $5, $6, $7, $8, $9) AS seq";
+const APPEND = "/* sessions.append */ SELECT append_message($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) AS seq";
 const MESSAGE = `/* sessions.message */ SELECT ${MESSAGE_COLUMNS} FROM messages m WHERE m.tenant_id = $1 AND m.session_key = $2 AND m.seq = $3`;
 const HEADS =
   "/* sessions.heads */ SELECT head_seq, base_seq, reset_seq, sealed_seq FROM session_leases WHERE tenant_id = $1 AND session_key = $2 AND session_id IS NOT NULL";
@@ -145,6 +145,7 @@ export function postgresSessionStore({ pool, random }: PostgresSessionStoreOptio
           bytes,
           preview,
           title,
+          SEAL_THRESHOLD_ROWS,
         ];
         const { rows } = await query<{ seq: number | null }>(APPEND, values);
         const seq = rows[0]?.seq ?? null;
