@@ -8,6 +8,7 @@ import type { RunQueue } from "../ports/run-queue.ts";
 import type { SessionStore } from "../ports/session-store.ts";
 import { archive } from "./archiver.ts";
 import { loop } from "./loop.ts";
+import { moveLargeBodies } from "./move-bodies.ts";
 import { requeuePass } from "./requeue.ts";
 import { sweeper } from "./sweep.ts";
 
@@ -51,7 +52,10 @@ export async function startControl(deps: ControlDeps): Promise<ControlHandle> {
     every("sweep", SWEEP_MS, () => repairs.sweep()),
     every("requeue", REQUEUE_MS, requeuePass({ ...deps, sweeper: repairs })),
     every("orphans", ORPHANS_MS, () => repairs.reclaimOrphans()),
-    every("archive", ARCHIVE_MS, () => archive(deps)),
+    every("archive", ARCHIVE_MS, async () => {
+      await moveLargeBodies(deps); // first: what it has moved makes segments small
+      await archive(deps);
+    }),
   ];
   return {
     async close() {

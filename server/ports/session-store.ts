@@ -1,6 +1,6 @@
 import type { AgentId, SessionKey, TenantId } from "../core/ids.ts";
 import type { SessionPatch, SessionRecord } from "../core/session.ts";
-import type { NewMessage, ObjectRef, TranscriptRow } from "../core/transcript.ts";
+import type { NewMessage, ObjectRef, TranscriptMessage, TranscriptRow } from "../core/transcript.ts";
 
 export interface SessionQuery {
   readonly limit: number;
@@ -34,6 +34,14 @@ export interface SealCandidate {
   readonly tenant: TenantId;
   readonly sessionKey: SessionKey;
   readonly rows: readonly TranscriptRow[];
+}
+
+/** A body above INLINE_BODY_MAX_BYTES that lies in its row, because object storage was away when it was written. */
+export interface LargeBody {
+  readonly tenant: TenantId;
+  readonly sessionKey: SessionKey;
+  readonly seq: number;
+  readonly message: TranscriptMessage;
 }
 
 /**
@@ -94,5 +102,12 @@ export interface SessionStore {
   sealCandidates(tailRows: number, limit: number): Promise<SealCandidate[]>;
   /** Records that rows firstSeq..lastSeq lie in the object, and empties them. Repeating it does nothing. */
   seal(tenant: TenantId, key: SessionKey, segment: Segment): Promise<void>;
+  /** Bodies to move, of any tenant: at most `limit`, and of very large ones only as many as fit into memory. */
+  largeBodies(limit: number): Promise<LargeBody[]>;
+  /**
+   * Records that the body of a row lies in the object, and with it the run's input where it is the same. Repeating it
+   * does nothing, nor does it where the row has been sealed or deleted.
+   */
+  moveBody(tenant: TenantId, key: SessionKey, seq: number, object: ObjectRef): Promise<void>;
   close(): Promise<void>;
 }

@@ -32,7 +32,7 @@ export interface StoredRun {
   readonly agentId: AgentId;
   readonly lane: Lane;
   readonly requestHash: string;
-  readonly input: RunInput;
+  input: RunInput;
   readonly acceptedAt: number;
   status: RunStatus;
   attempt: number;

@@ -225,6 +225,12 @@ describe.each(["as migrated, never analysed with data", "analysed"])(
       const candidates = await plansOf("SELECT * FROM seal_candidates(1, 20, 1000, false)", []);
       expect(candidates.rows).toHaveLength(1);
       expectNoScan(candidates.plans);
+      await client.query(
+        "INSERT INTO messages (tenant_id, session_key, seq, message_id, body) SELECT 'big', 'agent:main:88888', n, 'l' || n, to_json(repeat('x', 40000)) FROM generate_series(10, 12) n ON CONFLICT DO NOTHING",
+      );
+      const large = await plansOf("SELECT * FROM large_bodies(50, 1000000)", []);
+      expect(large.rows).toHaveLength(3);
+      expectNoScan(large.plans);
       const sweep = await plansOf("SELECT * FROM sweep(10000, 400, 3)", []);
       expect(sweep.plans).not.toMatch(new RegExp(`Seq Scan on (${TABLES.replace("tenants|", "")})\\b`));
     });

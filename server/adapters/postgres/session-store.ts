@@ -1,9 +1,15 @@
 import type pg from "pg";
 import type { SessionKey, TenantId } from "../../core/ids.ts";
 import type { SessionPatch, SessionRecord } from "../../core/session.ts";
-import type { TranscriptRow } from "../../core/transcript.ts";
+import type { TranscriptMessage, TranscriptRow } from "../../core/transcript.ts";
 import type { Random } from "../../ports/random.ts";
-import type { SealCandidate, Segment, SessionQuery, SessionStore } from "../../ports/session-store.ts";
+import type {
+  LargeBody,
+  SealCandidate,
+  Segment,
+  SessionQuery,
+  SessionStore,
+} from "../../ports/session-store.ts";
 import { excerptsOf } from "../../core/excerpt.ts";
 import { translated } from "./errors.ts";
 import { bodyColumns } from "./rows.ts";
@@ -75,6 +81,8 @@ const SEGMENTS = `/* sessions.segments */ SELECT first_seq, last_seq, sha256, by
   WHERE tenant_id = $1 AND session_key = $2 AND last_seq >= $3 AND first_seq <= $4 ORDER BY first_seq`;
 const SEAL_CANDIDATES = "/* sessions.seal_candidates */ SELECT * FROM seal_candidates($1, $2, $3, $4)";
 const SEAL = "/* sessions.seal */ SELECT seal_rows($1, $2, $3, $4, $5, $6, $7)";
+const LARGE_BODIES = "/* sessions.large_bodies */ SELECT * FROM large_bodies($1, $2)";
+const MOVE_BODY = "/* sessions.move_body */ SELECT move_body($1, $2, $3, $4, $5)";
 
 interface Heads {
   readonly head_seq: number;
@@ -205,6 +213,26 @@ export function postgresSessionStore({ pool, random }: PostgresSessionStoreOptio
     seal: (tenant, key, { firstSeq, lastSeq, object }) =>
       inTenant(pool, tenant, "seal a segment", async (query) => {
         await query(SEAL, [tenant, key, firstSeq, lastSeq, object.sha256, object.bytes, SEAL_THRESHOLD_ROWS]);
+      }),
+
+    async largeBodies(limit) {
+      const { rows } = await translated("list large bodies", () =>
+        pool.query<{ tenant_id: string; session_key: string; seq: number; body: TranscriptMessage }>(
+          LARGE_BODIES,
+          [limit, SEAL_MAX_BYTES],
+        ),
+      );
+      return rows.map((row): LargeBody => ({
+        tenant: row.tenant_id as TenantId,
+        sessionKey: row.session_key as SessionKey,
+        seq: row.seq,
+        message: row.body,
+      }));
+    },
+
+    moveBody: (tenant, key, seq, { sha256, bytes }) =>
+      inTenant(pool, tenant, "move a large body", async (query) => {
+        await query(MOVE_BODY, [tenant, key, seq, sha256, bytes]);
       }),
 
     async close() {}, // the pool belongs to whoever opened it
