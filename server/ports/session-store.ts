@@ -14,6 +14,9 @@ export interface SessionQuery {
   readonly before?: SessionKey;
 }
 
+/** A list is counted so far at least. */
+export const SESSIONS_COUNTED = 2_000;
+
 export interface HistoryQuery {
   readonly limit: number;
   /** Only rows with a smaller seq: pages go back in time. */
@@ -53,7 +56,10 @@ export interface LargeBody {
  */
 export interface SessionStore {
   get(tenant: TenantId, key: SessionKey): Promise<SessionRecord | null>;
-  /** Most recently updated first. */
+  /**
+   * Most recently updated first. `total` says how many match, whatever page is asked for; above SESSIONS_COUNTED it may
+   * be a smaller number, but one larger than what the pages up to this one show where there is more.
+   */
   list(tenant: TenantId, query: SessionQuery): Promise<{ sessions: SessionRecord[]; total: number }>;
   /** Idempotent by key: an existing session is answered unchanged, with `created: false`. */
   create(

@@ -1,6 +1,7 @@
 import { Client, type Pool } from "pg";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { agentId, runId, sessionKey, tenantId } from "../../core/ids.ts";
+import { SESSIONS_COUNTED, type SessionQuery } from "../../ports/session-store.ts";
 import { message } from "../../ports/contract/store-world.ts";
 import { seededRandom } from "../../testing/seeded-random.ts";
 import { testPostgres, type TestDatabase } from "../../testing/services.ts";
@@ -75,11 +76,12 @@ async function plansOf(
   return { plans: notices.filter((notice) => notice.includes("plan:")).join("\n"), rows };
 }
 
-/** Plans of everything that a call of an adapter runs. The total of a list is counted, and its plan left out. */
-async function plansOfCall(call: () => Promise<unknown>): Promise<string> {
+/** Plans of everything that a call of an adapter runs. How far a list is counted has a test of its own. */
+async function plansOfCall(call: () => Promise<unknown>, counting = false): Promise<string> {
   notices.length = 0;
   await call();
-  return notices.filter((text) => text.includes("plan:") && !text.includes("sessions.count")).join("\n");
+  const plans = notices.filter((text) => text.includes("plan:"));
+  return plans.filter((text) => text.includes("sessions.count") === counting).join("\n");
 }
 
 function expectNoScan(plans: string): void {
@@ -213,6 +215,25 @@ describe.each(["as migrated, never analysed with data", "analysed"])(
         scans[what] = scansIn(plans);
       }
       expect(scans).toEqual(Object.fromEntries(Object.keys(calls).map((what) => [what, []])));
+    });
+
+    it("counts a list of sessions only so far, and never less than its pages reach", async () => {
+      const tenant = tenantId("big");
+      const sessions = postgresSessionStore({ pool: application, random: seededRandom(1) });
+      const total = async (query: SessionQuery) => (await sessions.list(tenant, query)).total;
+      const plans = await plansOfCall(async () => {
+        expect(await total({ limit: 5, archived: false })).toBe(SESSIONS_COUNTED);
+      }, true);
+      const read = [...plans.matchAll(/actual time=\S+ rows=(\d+)/g)].map(([, rows]) => Number(rows));
+      expect(Math.max(...read)).toBe(SESSIONS_COUNTED);
+      const offset = SESSIONS_COUNTED + 500;
+      expect(await total({ limit: 5, offset })).toBe(offset + 6);
+      // What the page itself tells needs no counting.
+      const few = { limit: 5, search: "agent:main:9999" };
+      expect(await total({ ...few, limit: 50 })).toBe(11);
+      expect(await plansOfCall(() => total({ ...few, limit: 50 }), true)).toBe("");
+      expect(await total(few)).toBe(11);
+      expect(await total({ ...few, offset: 20 })).toBe(11);
     });
 
     it("reads runs, heartbeats and sweeps by key", async () => {
