@@ -3,7 +3,7 @@ import { asHAError, HAError, isHAError } from "../core/errors.ts";
 import type { TenantId } from "../core/ids.ts";
 import { objectKey } from "../core/object-key.ts";
 import {
-  INLINE_BODY_MAX_BYTES,
+  exceedsInline,
   type ObjectRef,
   type StoredBody,
   type TranscriptMessage,
@@ -40,7 +40,7 @@ export interface BodyStore extends BodyReader {
   /**
    * Small messages stay in the row; those above INLINE_BODY_MAX_BYTES go to object storage first, content-addressed,
    * so that a row never refers to bytes that are not there. Where object storage does not take it in time the body
-   * stays inline and moves with its transcript segment later: a commit never fails on account of object storage.
+   * stays inline and moves later (control/move-bodies.ts): a commit never fails on account of object storage.
    */
   store(tenant: TenantId, message: TranscriptMessage): Promise<StoredBody>;
 }
@@ -111,11 +111,8 @@ export function bodyStore({ objects, clock, logger }: BodyStoreDeps): BodyStore 
     ...bodyReader(objects),
     async store(tenant, message) {
       const json = JSON.stringify(message);
-      // A UTF-16 unit is at most three bytes: most messages need no counting.
-      if (json.length * 3 <= INLINE_BODY_MAX_BYTES) return { inline: message };
-      const bytes = new TextEncoder().encode(json);
-      if (bytes.byteLength <= INLINE_BODY_MAX_BYTES) return { inline: message };
-      const object = await put(tenant, bytes);
+      if (!exceedsInline(json)) return { inline: message };
+      const object = await put(tenant, new TextEncoder().encode(json));
       return object === null ? { inline: message } : { object };
     },
   };

@@ -11,6 +11,7 @@ import type { SessionStore } from "../ports/session-store.ts";
 import { asHAError } from "../core/errors.ts";
 import { archive } from "./archiver.ts";
 import { loop } from "./loop.ts";
+import { moveLargeBodies } from "./move-bodies.ts";
 import { requeuePass } from "./requeue.ts";
 import { scaler } from "./scaling/scaler.ts";
 import { sweeper } from "./sweep.ts";
@@ -63,8 +64,11 @@ export async function startControl(deps: ControlDeps): Promise<ControlHandle> {
     every("sweep", SWEEP_MS, () => repairs.sweep()),
     every("requeue", REQUEUE_MS, requeuePass({ ...deps, sweeper: repairs })),
     every("orphans", ORPHANS_MS, () => repairs.reclaimOrphans()),
-    every("archive", ARCHIVE_MS, () => archive(deps)),
     every("scale", SCALE_MS, () => sizes.pass()),
+    every("archive", ARCHIVE_MS, async () => {
+      await moveLargeBodies(deps); // first: what it has moved makes segments small
+      await archive(deps);
+    }),
   ];
   return {
     async close() {

@@ -12,7 +12,7 @@ export const RUN_MOVES = {
   running: {
     release: "queued", // a draining worker hands the run back
     lose: "queued", // its worker died or stalled: another one resumes at the checkpoint
-    bury: "dead", // lost MAX_FAILURES times in a row without progress
+    bury: "dead", // lost MAX_FAILURES times in a row without progress, or MAX_LOSSES times in all
     succeed: "succeeded",
     fail: "failed",
     time_out: "timed_out",

@@ -9,13 +9,21 @@ import type { StoredBody, Usage } from "./transcript.ts";
  * - `failed`     ended by an error that a retry would not heal (the model refused, bad configuration…)
  * - `timed_out`  ended by its own deadline
  * - `aborted`    ended by a user
- * - `dead`       took its workers down `MAX_FAILURES` times in a row without progress; can be redriven
+ * - `dead`       took its workers down `MAX_FAILURES` times in a row without progress, or `MAX_LOSSES` times in all; can be
+ *                redriven
  */
 export type RunStatus = "queued" | "running" | "succeeded" | "failed" | "timed_out" | "aborted" | "dead";
 export type EndedStatus = Exclude<RunStatus, "queued" | "running">;
 
 /** Attempts lost without a new checkpoint after which a run is `dead`. */
 export const MAX_FAILURES = 3;
+
+/**
+ * Attempts lost in all after which a run is `dead`, whatever progress it made in between: a tool that kills its process
+ * after each answer of the model would else take one worker down per step. The functions of migrate/sql know it as three
+ * times the failures that they are given.
+ */
+export const MAX_LOSSES = 3 * MAX_FAILURES;
 
 /**
  * Larger than every token granted for the session before it; every write of a run carries it.

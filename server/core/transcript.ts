@@ -3,6 +3,12 @@ import type { RunId } from "./ids.ts";
 /** Bytes above which a body goes to object storage before the row that refers to it. */
 export const INLINE_BODY_MAX_BYTES = 32 * 1024;
 
+/** True for the JSON of a message that belongs into object storage. */
+export function exceedsInline(json: string): boolean {
+  // A UTF-16 unit is at most three bytes: most messages need no counting.
+  return json.length * 3 > INLINE_BODY_MAX_BYTES && Buffer.byteLength(json) > INLINE_BODY_MAX_BYTES;
+}
+
 /** Rows of a session that may lie in the hot tail: a context, or the first page of a history, usually needs no more. */
 export const HOT_TAIL_ROWS = 200;
 

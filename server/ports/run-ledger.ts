@@ -223,7 +223,8 @@ export interface RunLedger {
   claimReady(worker: WorkerId, pools: readonly string[], max: number, widths: LaneWidths): Promise<Grant[]>;
   /**
    * Makes progress durable: new messages, a model's step or a tool's result put the count of failures back to 0. A tool
-   * that only started is none, so that a run that dies in the same tool each time is buried in the end.
+   * that only started is none, so that a run that dies in the same tool each time is buried in the end. Attempts lost in
+   * all are counted on: no progress resets them, only a redrive.
    */
   checkpoint(batch: readonly CheckpointRequest[]): Promise<CheckpointAnswer[]>;
   finish(batch: readonly FinishRequest[]): Promise<FinishAnswer[]>;

@@ -1,6 +1,6 @@
 import type { AgentId, SessionKey, TenantId } from "../core/ids.ts";
 import type { SessionPatch, SessionRecord } from "../core/session.ts";
-import type { NewMessage, ObjectRef, TranscriptRow } from "../core/transcript.ts";
+import type { NewMessage, ObjectRef, TranscriptMessage, TranscriptRow } from "../core/transcript.ts";
 
 export interface SessionQuery {
   readonly limit: number;
@@ -13,6 +13,9 @@ export interface SessionQuery {
   /** Only sessions updated before this one in the list's order (exclusive), for paging without offset. */
   readonly before?: SessionKey;
 }
+
+/** A list is counted so far at least. */
+export const SESSIONS_COUNTED = 2_000;
 
 export interface HistoryQuery {
   readonly limit: number;
@@ -36,6 +39,14 @@ export interface SealCandidate {
   readonly rows: readonly TranscriptRow[];
 }
 
+/** A body above INLINE_BODY_MAX_BYTES that lies in its row, because object storage was away when it was written. */
+export interface LargeBody {
+  readonly tenant: TenantId;
+  readonly sessionKey: SessionKey;
+  readonly seq: number;
+  readonly message: TranscriptMessage;
+}
+
 /**
  * Sessions and their transcripts. Rows are only ever appended, by the ledger's fenced statements or by `append`;
  * a session's history is `segments + tail`.
@@ -45,7 +56,10 @@ export interface SealCandidate {
  */
 export interface SessionStore {
   get(tenant: TenantId, key: SessionKey): Promise<SessionRecord | null>;
-  /** Most recently updated first. */
+  /**
+   * Most recently updated first. `total` says how many match, whatever page is asked for; above SESSIONS_COUNTED it may
+   * be a smaller number, but one larger than what the pages up to this one show where there is more.
+   */
   list(tenant: TenantId, query: SessionQuery): Promise<{ sessions: SessionRecord[]; total: number }>;
   /** Idempotent by key: an existing session is answered unchanged, with `created: false`. */
   create(
@@ -70,7 +84,7 @@ export interface SessionStore {
    */
   delete(tenant: TenantId, key: SessionKey): Promise<{ deleted: boolean }>;
   /**
-   * Appends a row outside a run (`chat.inject`). A row with the same messageId is answered, not doubled.
+   * Appends a row outside a run (`chat.inject`). One appended before with the same messageId is answered, not doubled.
    * Null where there is no such session.
    */
   append(tenant: TenantId, key: SessionKey, message: NewMessage): Promise<TranscriptRow | null>;
@@ -94,5 +108,12 @@ export interface SessionStore {
   sealCandidates(tailRows: number, limit: number): Promise<SealCandidate[]>;
   /** Records that rows firstSeq..lastSeq lie in the object, and empties them. Repeating it does nothing. */
   seal(tenant: TenantId, key: SessionKey, segment: Segment): Promise<void>;
+  /** Bodies to move, of any tenant: at most `limit`, and of very large ones only as many as fit into memory. */
+  largeBodies(limit: number): Promise<LargeBody[]>;
+  /**
+   * Records that the body of a row lies in the object, and with it the run's input where it is the same. Repeating it
+   * does nothing, nor does it where the row has been sealed or deleted.
+   */
+  moveBody(tenant: TenantId, key: SessionKey, seq: number, object: ObjectRef): Promise<void>;
   close(): Promise<void>;
 }

@@ -44,6 +44,7 @@ export function acceptOne(
     status: "queued",
     attempt: 0,
     failures: 0,
+    losses: 0,
     worker: null,
     startedAt: null,
     endedAt: null,

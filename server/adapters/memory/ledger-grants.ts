@@ -1,5 +1,4 @@
 import { nextRunStatus } from "../../core/run-state.ts";
-import { MAX_FAILURES } from "../../core/run.ts";
 import type { NewMessage, TranscriptRow } from "../../core/transcript.ts";
 import type {
   CheckpointAnswer,
@@ -14,7 +13,17 @@ import type {
 } from "../../ports/run-ledger.ts";
 import type { ReadySession } from "../../ports/run-queue.ts";
 import { activeWorker, isSilent } from "./ledger-workers.ts";
-import { dropLease, endRun, loseHolder, poolOf, raiseToken, readySession, requeue, settle } from "./runs.ts";
+import {
+  diesOfNextLoss,
+  dropLease,
+  endRun,
+  loseHolder,
+  poolOf,
+  raiseToken,
+  readySession,
+  requeue,
+  settle,
+} from "./runs.ts";
 import {
   findRun,
   findSession,
@@ -33,7 +42,7 @@ export function claimOne(state: MemoryStoreState, worker: StoredWorker, session:
     // Asked again after an unknown outcome: the grant stands and is told once more.
     if (lease.worker === worker.worker) return { kind: "granted", grant: grantOf(state, session, lease) };
     // A run that would die of this loss is left to the sweep, which reports it to be announced.
-    if (!isSilent(state, lease.worker) || lease.run.failures + 1 >= MAX_FAILURES) return { kind: "busy" };
+    if (!isSilent(state, lease.worker) || diesOfNextLoss(lease.run)) return { kind: "busy" };
     loseHolder(state, session);
   }
   const grant = grantNext(state, worker, session);

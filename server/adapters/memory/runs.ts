@@ -1,6 +1,12 @@
 import { HAError } from "../../core/errors.ts";
 import { isEnded, nextRunStatus, type RunMove } from "../../core/run-state.ts";
-import { type EndedStatus, type FencingToken, MAX_FAILURES, type RunRecord } from "../../core/run.ts";
+import {
+  type EndedStatus,
+  type FencingToken,
+  MAX_FAILURES,
+  MAX_LOSSES,
+  type RunRecord,
+} from "../../core/run.ts";
 import type { SweepReport } from "../../ports/run-ledger.ts";
 import type { ReadySession } from "../../ports/run-queue.ts";
 import type { MemoryStoreState, StoredRun, StoredSession } from "./state.ts";
@@ -79,16 +85,22 @@ export function requeue(session: StoredSession, run: StoredRun, move: "release" 
 /** A run that ended with its last holder, and the token under which its terminal event is published. */
 export type BuriedRun = SweepReport["buried"][number];
 
+/** True where the run will be dead if its holder is lost once more. */
+export const diesOfNextLoss = ({ failures, losses }: StoredRun): boolean =>
+  failures + 1 >= MAX_FAILURES || losses + 1 >= MAX_LOSSES;
+
 /**
  * Takes a session from a holder that is gone. Its run is queued again at the head, or is dead when it has taken
- * MAX_FAILURES holders in a row with it. The caller settles the session.
+ * MAX_FAILURES holders in a row with it, or MAX_LOSSES in all. The caller settles the session.
  */
 export function loseHolder(state: MemoryStoreState, session: StoredSession): BuriedRun | null {
   const run = session.lease?.run;
   dropLease(state, session);
   if (!run) return null;
+  const dies = diesOfNextLoss(run);
   run.failures++;
-  if (run.failures < MAX_FAILURES) {
+  run.losses++;
+  if (!dies) {
     requeue(session, run, "lose");
     return null;
   }
@@ -96,7 +108,7 @@ export function loseHolder(state: MemoryStoreState, session: StoredSession): Bur
     result: null,
     error: {
       kind: "worker_lost",
-      message: `${run.failures} workers in a row were lost while they executed this run; \`runs redrive\` tries it again`,
+      message: `${run.failures >= MAX_FAILURES ? `${run.failures} workers in a row` : `${run.losses} workers in all`} were lost while they executed this run; \`runs redrive\` tries it again`,
     },
   });
   return { run: runRecord(run), token: raiseToken(state, session) };
@@ -153,6 +165,7 @@ export function reopenRun(run: StoredRun): void {
   }
   run.status = nextRunStatus(run.status, "redrive");
   run.failures = 0;
+  run.losses = 0;
   run.abortRequested = false;
   run.startedAt = null; // its deadline counts from the next claim
   run.steps.clear(); // the transcript may have gone on since: it starts from its message again

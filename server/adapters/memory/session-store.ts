@@ -1,9 +1,22 @@
 import type { SessionKey, TenantId } from "../../core/ids.ts";
-import type { NewMessage, TranscriptRow } from "../../core/transcript.ts";
-import type { SealCandidate, Segment, SessionQuery, SessionStore } from "../../ports/session-store.ts";
+import { exceedsInline, type NewMessage, type TranscriptRow } from "../../core/transcript.ts";
+import type {
+  LargeBody,
+  SealCandidate,
+  Segment,
+  SessionQuery,
+  SessionStore,
+} from "../../ports/session-store.ts";
 import { abortAllRuns } from "./runs.ts";
 import { addSession, patchSession, sessionRecord } from "./sessions.ts";
-import { findSession, type MemoryStoreState, type StoredRow, type StoredSession, tenantOf } from "./state.ts";
+import {
+  findRun,
+  findSession,
+  type MemoryStoreState,
+  type StoredRow,
+  type StoredSession,
+  tenantOf,
+} from "./state.ts";
 import { appendMessage, headSeq } from "./transcript.ts";
 
 /** Sessions and transcripts in memory; give it the state that the ledger has. */
@@ -99,6 +112,29 @@ export function memorySessionStore(state: MemoryStoreState): SessionStore {
         return;
       session.segments.push(segment);
       for (const row of rowsBetween(session, segment.firstSeq, segment.lastSeq)) row.body = null;
+    },
+
+    largeBodies: async (limit) => {
+      const found: LargeBody[] = [];
+      for (const { id: tenant, sessions } of state.tenants.values()) {
+        for (const { key: sessionKey, rows } of sessions.values()) {
+          for (const { seq, body } of rows) {
+            if (found.length >= limit) return found;
+            if (body === null || !("inline" in body) || !exceedsInline(JSON.stringify(body.inline))) continue;
+            found.push({ tenant, sessionKey, seq, message: body.inline });
+          }
+        }
+      }
+      return found;
+    },
+
+    moveBody: async (tenant, key, seq, object) => {
+      const session = findSession(state, tenant, key);
+      const [row] = session ? rowsBetween(session, seq, seq) : [];
+      if (!row?.body || !("inline" in row.body)) return;
+      row.body = { object };
+      const run = row.runId && findRun(state, tenant, row.runId);
+      if (run && run.userMessageId === row.messageId) run.input = { ...run.input, body: { object } };
     },
 
     close: async () => {},

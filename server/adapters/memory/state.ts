@@ -32,11 +32,14 @@ export interface StoredRun {
   readonly agentId: AgentId;
   readonly lane: Lane;
   readonly requestHash: string;
-  readonly input: RunInput;
+  input: RunInput;
   readonly acceptedAt: number;
   status: RunStatus;
   attempt: number;
+  /** Attempts lost in a row without progress. */
   failures: number;
+  /** Attempts lost in all. */
+  losses: number;
   worker: WorkerId | null;
   startedAt: number | null;
   endedAt: number | null;

@@ -1,6 +1,7 @@
 import { Client, type Pool } from "pg";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { agentId, runId, sessionKey, tenantId } from "../../core/ids.ts";
+import { SESSIONS_COUNTED, type SessionQuery } from "../../ports/session-store.ts";
 import { message } from "../../ports/contract/store-world.ts";
 import { seededRandom } from "../../testing/seeded-random.ts";
 import { testPostgres, type TestDatabase } from "../../testing/services.ts";
@@ -75,11 +76,12 @@ async function plansOf(
   return { plans: notices.filter((notice) => notice.includes("plan:")).join("\n"), rows };
 }
 
-/** Plans of everything that a call of an adapter runs. The total of a list is counted, and its plan left out. */
-async function plansOfCall(call: () => Promise<unknown>): Promise<string> {
+/** Plans of everything that a call of an adapter runs. How far a list is counted has a test of its own. */
+async function plansOfCall(call: () => Promise<unknown>, counting = false): Promise<string> {
   notices.length = 0;
   await call();
-  return notices.filter((text) => text.includes("plan:") && !text.includes("sessions.count")).join("\n");
+  const plans = notices.filter((text) => text.includes("plan:"));
+  return plans.filter((text) => text.includes("sessions.count") === counting).join("\n");
 }
 
 function expectNoScan(plans: string): void {
@@ -175,6 +177,11 @@ describe.each(["as migrated, never analysed with data", "analysed"])(
       await client.query("UPDATE runs SET status = 'dead', ended_at = now() WHERE run_id = $1", [
         `${name}-9`,
       ]);
+      await client.query(
+        `INSERT INTO messages (tenant_id, session_key, seq, message_id, run_id)
+         SELECT 'big', $1, 10 + n, 'long-' || n, CASE WHEN n % 2 = 0 THEN 'r' END FROM generate_series(1, 5000) n`,
+        [key(74)],
+      );
       const calls: Record<string, () => Promise<unknown>> = {
         get: () => sessions.get(tenant, key(70)),
         list: () => sessions.list(tenant, { limit: 50 }),
@@ -182,6 +189,7 @@ describe.each(["as migrated, never analysed with data", "analysed"])(
         context: () => sessions.context(tenant, key(70), 0),
         patch: () => sessions.patch(tenant, key(70), { label: "x" }),
         append: () => sessions.append(tenant, key(71), message("x")),
+        "append to a long session": () => sessions.append(tenant, key(74), message("x")),
         reset: () => sessions.reset(tenant, key(72), "new"),
         delete: () => sessions.delete(tenant, key(73)),
         create: () =>
@@ -209,6 +217,25 @@ describe.each(["as migrated, never analysed with data", "analysed"])(
       expect(scans).toEqual(Object.fromEntries(Object.keys(calls).map((what) => [what, []])));
     });
 
+    it("counts a list of sessions only so far, and never less than its pages reach", async () => {
+      const tenant = tenantId("big");
+      const sessions = postgresSessionStore({ pool: application, random: seededRandom(1) });
+      const total = async (query: SessionQuery) => (await sessions.list(tenant, query)).total;
+      const plans = await plansOfCall(async () => {
+        expect(await total({ limit: 5, archived: false })).toBe(SESSIONS_COUNTED);
+      }, true);
+      const read = [...plans.matchAll(/actual time=\S+ rows=(\d+)/g)].map(([, rows]) => Number(rows));
+      expect(Math.max(...read)).toBe(SESSIONS_COUNTED);
+      const offset = SESSIONS_COUNTED + 500;
+      expect(await total({ limit: 5, offset })).toBe(offset + 6);
+      // What the page itself tells needs no counting.
+      const few = { limit: 5, search: "agent:main:9999" };
+      expect(await total({ ...few, limit: 50 })).toBe(11);
+      expect(await plansOfCall(() => total({ ...few, limit: 50 }), true)).toBe("");
+      expect(await total(few)).toBe(11);
+      expect(await total({ ...few, offset: 20 })).toBe(11);
+    });
+
     it("reads runs, heartbeats and sweeps by key", async () => {
       expectNoScan(
         (await plansOf("SELECT * FROM runs_by_id($1)", [JSON.stringify([{ t: "big", r: "old-77" }])])).plans,
@@ -222,6 +249,12 @@ describe.each(["as migrated, never analysed with data", "analysed"])(
       // Only what waits or runs, whatever is stored.
       const observe = await plansOf("SELECT * FROM observe_load(7000)", []);
       expectNoScan(observe.plans.replaceAll(/Seq Scan on workers/g, ""));
+      await client.query(
+        "INSERT INTO messages (tenant_id, session_key, seq, message_id, body) SELECT 'big', 'agent:main:88888', n, 'l' || n, to_json(repeat('x', 40000)) FROM generate_series(10, 12) n ON CONFLICT DO NOTHING",
+      );
+      const large = await plansOf("SELECT * FROM large_bodies(50, 1000000)", []);
+      expect(large.rows).toHaveLength(3);
+      expectNoScan(large.plans);
       const sweep = await plansOf("SELECT * FROM sweep(10000, 400, 3)", []);
       expect(sweep.plans).not.toMatch(new RegExp(`Seq Scan on (${TABLES.replace("tenants|", "")})\\b`));
     });

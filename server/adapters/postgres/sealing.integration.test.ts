@@ -75,6 +75,26 @@ it.each(Object.keys(reads))(
   },
 );
 
+it("offers bodies to be moved only as many at once as a process can hold, and a larger one alone", async () => {
+  const { tenant, sessions } = await storeWorld(() => openPostgresStores(database));
+  const key = newKey();
+  await sessions.create(tenant, newSession(key));
+  // Random, so that the server cannot make them smaller.
+  for (const share of [0.4, 0.5, 0.4, 1.5, 0.1]) {
+    const bytes = Math.floor((SEAL_MAX_BYTES * share * 3) / 4);
+    await sessions.append(tenant, key, message(randomBytes(bytes).toString("base64")));
+  }
+  const pages: number[][] = [];
+  for (let calls = 0; calls < 10; calls++) {
+    const offered = await sessions.largeBodies(20);
+    if (offered.length === 0) break;
+    pages.push(offered.map(({ seq }) => seq));
+    for (const { seq } of offered)
+      await sessions.moveBody(tenant, key, seq, { sha256: "a".repeat(64), bytes: 1 });
+  }
+  expect(pages).toEqual([[1, 2], [3], [4], [5]]);
+});
+
 it("offers of large bodies only as many at once as a process can hold, and the rest afterwards", async () => {
   const { tenant, sessions, accept, worker, claim, checkpoint } = await storeWorld(() =>
     openPostgresStores(database),

@@ -1,9 +1,16 @@
 import type pg from "pg";
 import type { SessionKey, TenantId } from "../../core/ids.ts";
 import type { SessionPatch, SessionRecord } from "../../core/session.ts";
-import type { TranscriptRow } from "../../core/transcript.ts";
+import type { TranscriptMessage, TranscriptRow } from "../../core/transcript.ts";
 import type { Random } from "../../ports/random.ts";
-import type { SealCandidate, Segment, SessionQuery, SessionStore } from "../../ports/session-store.ts";
+import {
+  type LargeBody,
+  type SealCandidate,
+  type Segment,
+  type SessionQuery,
+  SESSIONS_COUNTED,
+  type SessionStore,
+} from "../../ports/session-store.ts";
 import { excerptsOf } from "../../core/excerpt.ts";
 import { translated } from "./errors.ts";
 import { bodyColumns } from "./rows.ts";
@@ -41,7 +48,9 @@ const LIST = `/* sessions.list */ SELECT ${SESSION_COLUMNS} ${FROM_SESSIONS} ${L
     AND ($6::text IS NULL OR (s.updated_at, s.session_key) < (
       SELECT b.updated_at, b.session_key FROM sessions b WHERE b.tenant_id = $1 AND b.session_key = $6))
   ORDER BY s.updated_at DESC, s.session_key DESC LIMIT $7 OFFSET $8`;
-const COUNT = `/* sessions.count */ SELECT count(*) AS total FROM sessions s ${LIST_WHERE}`;
+// In the order of an index, so that it is read as far as the count goes and no further.
+const COUNT = `/* sessions.count */ SELECT count(*) AS total FROM (
+  SELECT FROM sessions s ${LIST_WHERE} ORDER BY s.updated_at DESC LIMIT ${SESSIONS_COUNTED}) x`;
 
 // Params: $1 tenant, $2 key, $3 JSON of the columns to set; a column that is not named stays.
 const PATCH = `/* sessions.patch */
@@ -59,7 +68,7 @@ const CREATE = "/* sessions.create */ SELECT create_session($1, $2, $3, $4, $5, 
 const POOL = "/* sessions.pool */ SELECT pool FROM tenants WHERE tenant_id = $1";
 const RESET = "/* sessions.reset */ SELECT reset_session($1, $2, $3, $4) AS reset";
 const DELETE = "/* sessions.delete */ SELECT delete_session($1, $2) AS deleted";
-const APPEND = "/* sessions.append */ SELECT append_message($1, $2, $3, $4, $5, $6, $7, $8, $9) AS seq";
+const APPEND = "/* sessions.append */ SELECT append_message($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) AS seq";
 const MESSAGE = `/* sessions.message */ SELECT ${MESSAGE_COLUMNS} FROM messages m WHERE m.tenant_id = $1 AND m.session_key = $2 AND m.seq = $3`;
 const HEADS =
   "/* sessions.heads */ SELECT head_seq, base_seq, reset_seq, sealed_seq FROM session_leases WHERE tenant_id = $1 AND session_key = $2 AND session_id IS NOT NULL";
@@ -75,6 +84,8 @@ const SEGMENTS = `/* sessions.segments */ SELECT first_seq, last_seq, sha256, by
   WHERE tenant_id = $1 AND session_key = $2 AND last_seq >= $3 AND first_seq <= $4 ORDER BY first_seq`;
 const SEAL_CANDIDATES = "/* sessions.seal_candidates */ SELECT * FROM seal_candidates($1, $2, $3, $4)";
 const SEAL = "/* sessions.seal */ SELECT seal_rows($1, $2, $3, $4, $5, $6, $7)";
+const LARGE_BODIES = "/* sessions.large_bodies */ SELECT * FROM large_bodies($1, $2)";
+const MOVE_BODY = "/* sessions.move_body */ SELECT move_body($1, $2, $3, $4, $5)";
 
 interface Heads {
   readonly head_seq: number;
@@ -145,6 +156,7 @@ export function postgresSessionStore({ pool, random }: PostgresSessionStoreOptio
           bytes,
           preview,
           title,
+          SEAL_THRESHOLD_ROWS,
         ];
         const { rows } = await query<{ seq: number | null }>(APPEND, values);
         const seq = rows[0]?.seq ?? null;
@@ -206,6 +218,26 @@ export function postgresSessionStore({ pool, random }: PostgresSessionStoreOptio
         await query(SEAL, [tenant, key, firstSeq, lastSeq, object.sha256, object.bytes, SEAL_THRESHOLD_ROWS]);
       }),
 
+    async largeBodies(limit) {
+      const { rows } = await translated("list large bodies", () =>
+        pool.query<{ tenant_id: string; session_key: string; seq: number; body: TranscriptMessage }>(
+          LARGE_BODIES,
+          [limit, SEAL_MAX_BYTES],
+        ),
+      );
+      return rows.map((row): LargeBody => ({
+        tenant: row.tenant_id as TenantId,
+        sessionKey: row.session_key as SessionKey,
+        seq: row.seq,
+        message: row.body,
+      }));
+    },
+
+    moveBody: (tenant, key, seq, { sha256, bytes }) =>
+      inTenant(pool, tenant, "move a large body", async (query) => {
+        await query(MOVE_BODY, [tenant, key, seq, sha256, bytes]);
+      }),
+
     async close() {}, // the pool belongs to whoever opened it
   };
 }
@@ -222,12 +254,19 @@ async function getSession(
 async function listSessions(
   query: TenantQuery,
   tenant: TenantId,
-  { agentId, activeWithinMs, search, archived, before, limit, offset }: SessionQuery,
+  { agentId, activeWithinMs, search, archived, before, limit, offset = 0 }: SessionQuery,
 ): Promise<{ sessions: SessionRecord[]; total: number }> {
   const filter = [tenant, agentId ?? null, activeWithinMs ?? null, search ?? null, archived ?? null];
-  const { rows } = await query<SessionRow>(LIST, [...filter, before ?? null, limit, offset ?? 0]);
+  // One row more than asked for tells whether there is more.
+  const { rows } = await query<SessionRow>(LIST, [...filter, before ?? null, limit + 1, offset]);
+  const sessions = rows.slice(0, limit).map(sessionRecord);
+  const reached = offset + rows.length;
+  const isLastPage = before === undefined && rows.length <= limit && (rows.length > 0 || offset === 0);
+  if (isLastPage) return { sessions, total: reached };
   const counted = await query<{ total: number }>(COUNT, filter);
-  return { sessions: rows.map(sessionRecord), total: counted.rows[0]?.total ?? 0 };
+  const total = counted.rows[0]?.total ?? 0;
+  // Behind an offset past the end there is nothing that would tell of more.
+  return { sessions, total: rows.length > 0 ? Math.max(total, reached) : total };
 }
 
 const patchJson = (patch: SessionPatch): string => JSON.stringify(patch);

@@ -1,8 +1,8 @@
 import { expect } from "vitest";
-import { MAX_FAILURES } from "../../core/run.ts";
 import {
   addWorker,
   aliveWorkers,
+  diesOfNextLoss,
   giveBack,
   granted,
   type Holding,
@@ -41,6 +41,7 @@ export function ledgerActions(model: LedgerModel, pick: Pick) {
         status: "queued",
         attempt: 0,
         failures: 0,
+        losses: 0,
         said: false,
         endedUnder: null,
       };
@@ -69,7 +70,7 @@ export function ledgerActions(model: LedgerModel, pick: Pick) {
         expect(answer).toMatchObject({ kind: "granted", grant: { token: held.grant.token } });
         return;
       }
-      if (held && (!held.worker.silent || held.run.failures + 1 >= MAX_FAILURES)) {
+      if (held && (!held.worker.silent || diesOfNextLoss(held.run))) {
         expect(answer).toEqual({ kind: "busy" });
         return;
       }
@@ -204,7 +205,7 @@ export function ledgerActions(model: LedgerModel, pick: Pick) {
       const answer = await ledger.redrive(tenant, run.id);
       expect(answer?.run).toMatchObject({ status: "queued", failures: 0 });
       expect(answer?.ready !== null).toBe(becomesReady);
-      Object.assign(run, { status: "queued", failures: 0, said: false, endedUnder: null });
+      Object.assign(run, { status: "queued", failures: 0, losses: 0, said: false, endedUnder: null });
       run.session.queue.push(run);
     },
   };

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { workerId } from "../../core/ids.ts";
-import { MAX_FAILURES } from "../../core/run.ts";
+import { MAX_FAILURES, MAX_LOSSES } from "../../core/run.ts";
 import { until } from "../../testing/until.ts";
 import type { Grant, Step } from "../run-ledger.ts";
 import type { OpenStores } from "./store-fixture.ts";
@@ -158,6 +158,43 @@ export function ledgerCrashContract(open: OpenStores): void {
       const after = await claim(await worker("after"), key);
       expect(after).toMatchObject({ runId: next.runId, attempt: 1, failures: 0 });
       expect(after.token).toBeGreaterThan(report.buried[0]!.token);
+    });
+
+    it("buries a run that took too many workers down in all, whatever progress it made in between", async () => {
+      const world = await storeWorld(open);
+      const key = newKey();
+      const { runId } = await world.accept(key);
+      const loseWithProgress = async (no: number) => {
+        const grant = await world.claim(await world.worker(`lost-${no}`), key);
+        await world.checkpoint(grant, 1, {
+          steps: [{ kind: "model", stepNo: no }],
+          messages: [message(`part ${no}`)],
+        });
+        return grant;
+      };
+      for (let i = 1; i < MAX_LOSSES; i++) {
+        await loseWithProgress(i);
+        await world.silence();
+        expect((await world.sweep()).buried).toEqual([]);
+      }
+      const young = await world.worker("young");
+      const last = await loseWithProgress(MAX_LOSSES);
+      await world.silence(young);
+      expect(await world.claimAs(young, key)).toEqual({ kind: "busy" });
+      const [buried] = (await world.sweep()).buried;
+      expect(buried!.token).toBeGreaterThan(last.token);
+      expect(buried!.run).toMatchObject({
+        runId,
+        status: "dead",
+        attempt: MAX_LOSSES,
+        failures: 1,
+        error: { kind: "worker_lost", message: expect.stringContaining(`${MAX_LOSSES} workers in all`) },
+      });
+
+      await world.ledger.redrive(world.tenant, runId);
+      await loseWithProgress(1);
+      await world.silence();
+      expect(await world.sweep()).toMatchObject({ readied: [world.ready(key)], buried: [] });
     });
 
     it("makes nothing ready where the buried run was the last one", async () => {

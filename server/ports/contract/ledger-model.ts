@@ -1,6 +1,6 @@
 import { expect } from "vitest";
 import type { RunId, SessionKey, WorkerId } from "../../core/ids.ts";
-import { type FencingToken, MAX_FAILURES, type RunStatus } from "../../core/run.ts";
+import { type FencingToken, MAX_FAILURES, MAX_LOSSES, type RunStatus } from "../../core/run.ts";
 import type { AcceptRequest, Grant } from "../run-ledger.ts";
 import { newKey, rowText, type StoreWorld } from "./store-world.ts";
 
@@ -11,6 +11,7 @@ export interface ModelRun {
   status: RunStatus;
   attempt: number;
   failures: number;
+  losses: number;
   /** The user row is said again after a redrive. */
   said: boolean;
   /** Token of the grant that ended it. */
@@ -96,12 +97,18 @@ export function granted(
   return session.held;
 }
 
+/** True where the loss of its holder will be the end of the run. */
+export const diesOfNextLoss = ({ failures, losses }: ModelRun): boolean =>
+  failures + 1 >= MAX_FAILURES || losses + 1 >= MAX_LOSSES;
+
 /** Takes the session from a lost holder; true where that was the end of its run. */
 export function lose(session: ModelSession): boolean {
   const run = session.held!.run;
   session.held = null;
+  const dies = diesOfNextLoss(run);
   run.failures++;
-  if (run.failures >= MAX_FAILURES) {
+  run.losses++;
+  if (dies) {
     run.status = "dead";
     return true;
   }

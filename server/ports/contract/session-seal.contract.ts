@@ -54,6 +54,15 @@ export function sessionSealContract(open: OpenStores): void {
       await world.sessions.delete(world.tenant, key);
     });
 
+    it("offers a tail that grew by rows outside of runs alone", async () => {
+      const world = await storeWorld(open);
+      const { key } = await written(world, HOT_TAIL_ROWS);
+      expect(await candidateOf(world, key, HOT_TAIL_ROWS)).toBeUndefined();
+      await world.sessions.append(world.tenant, key, message("one more"));
+      expect((await candidateOf(world, key, HOT_TAIL_ROWS))!.rows[0]!.seq).toBe(1);
+      await world.sessions.delete(world.tenant, key);
+    });
+
     it("goes on behind what is sealed, and stops when the tail is short", async () => {
       const world = await storeWorld(open);
       const { key } = await written(world, 12);

@@ -1,4 +1,5 @@
 import { describe } from "vitest";
+import { sessionLargeBodyContract } from "./session-large-body.contract.ts";
 import { sessionListContract } from "./session-list.contract.ts";
 import { sessionRecordContract } from "./session-record.contract.ts";
 import { sessionSealContract } from "./session-seal.contract.ts";
@@ -12,5 +13,6 @@ export function sessionStoreContract(adapter: string, open: OpenStores): void {
     sessionListContract(open);
     sessionTranscriptContract(open);
     sessionSealContract(open);
+    sessionLargeBodyContract(open);
   });
 }
