@@ -254,6 +254,8 @@ END $$;
 --   p_steps             arrays of {n, kind, tc, tn, idem, err}
 --   p_msgs              arrays of {id, key, body: JSON text | null, sha, bytes}
 --   p_at                time of the rows
+-- A model step is counted in runs.steps_done and has no row of its own: its message is the record of it. What is read
+-- after a crash are tool steps.
 CREATE FUNCTION append_work(p_tenants text[], p_keys text[], p_runs text[], p_tokens bigint[], p_heads bigint[], p_parents text[],
   p_steps jsonb[], p_msgs jsonb[], p_at timestamptz) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER
@@ -264,6 +266,7 @@ BEGIN
   SELECT i.t, i.r, x.n, x.kind, x.tc, x.tn, x.idem, x.err, i.tok, p_at
   FROM unnest(p_tenants, p_runs, p_tokens, p_steps) AS i(t, r, tok, steps),
     jsonb_to_recordset(i.steps) AS x(n integer, kind text, tc text, tn text, idem boolean, err boolean)
+  WHERE x.kind <> 'model'
   ON CONFLICT DO NOTHING;
   INSERT INTO messages (tenant_id, session_key, seq, message_id, parent_id, run_id, idempotency_key, body, object_sha256, object_bytes, created_at)
   SELECT i.t, i.s, i.head + m.place, m.msg ->> 'id',
