@@ -1,4 +1,4 @@
-import { controlPath } from "./control-path.ts";
+import { controlPathLoad } from "./control-path-load.ts";
 import { floorPath } from "./floor-path.ts";
 import { median, progress, result, rounded } from "./report.ts";
 import { startStores } from "./stores.ts";
@@ -17,7 +17,7 @@ export async function floorBenchmark(): Promise<void> {
     const passes = [];
     for (let pass = 1; pass <= PASSES; pass++) {
       const floor = await floorPath({ ...load, runs: RUNS.floor, batch: BATCH });
-      const control = await controlPath({ ...load, runs: RUNS.control });
+      const control = await controlPathLoad({ ...load, runs: RUNS.control });
       const ratio = rounded(control.runsPerSecond / floor.runsPerSecond);
       progress(
         `pass ${pass}: floor ${floor.runsPerSecond}/s, control path ${control.runsPerSecond}/s, ratio ${ratio}`,

@@ -4,6 +4,8 @@ import { progress } from "./report.ts";
 const BENCHMARKS: Readonly<Record<string, () => Promise<void>>> = {
   floor: async () => (await import("./floor.ts")).floorBenchmark(),
   statements: async () => (await import("./statements.ts")).statementsBenchmark(),
+  peers: async () => (await import("./peers.ts")).peersBenchmark(),
+  growth: async () => (await import("./growth.ts")).growthBenchmark(),
   takeover: async () => (await import("./takeover.ts")).takeoverBenchmark(),
   openclaw: async () => (await import("./openclaw.ts")).openclawBenchmark(),
   footprint: async () => (await import("./footprint.ts")).footprintBenchmark(),

@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto";
 import { postgresPool } from "../../server/adapters/postgres/pool.ts";
 import { postgresTenantDirectory } from "../../server/adapters/postgres/tenant-directory.ts";
 import { tenantId } from "../../server/core/ids.ts";
-import { startTestPostgres, startTestRedis } from "../../server/testing/services.ts";
+import { startTestPostgres, startTestRedis, type TestStore } from "../../server/testing/services.ts";
 import { migrate } from "../../migrate/schema.ts";
 
 /** Stores of one benchmark: PostgreSQL with durable commits, migrated, and Redis. */
@@ -16,7 +16,13 @@ export interface BenchStores {
   stop(): Promise<void>;
 }
 
-export async function startStores(): Promise<BenchStores> {
+export interface BenchStoresOptions {
+  /** PostgreSQL settings for what does not fit into its small defaults. */
+  readonly sharedBuffers?: string;
+  readonly maxWalSize?: string;
+}
+
+export async function startStores(options: BenchStoresOptions = {}): Promise<BenchStores> {
   const [postgres, redis] = await Promise.all([
     startTestPostgres({ durable: true }),
     startTestRedis({ own: true }),
@@ -26,6 +32,7 @@ export async function startStores(): Promise<BenchStores> {
   };
   const token = randomBytes(24).toString("base64url");
   try {
+    if (options.sharedBuffers !== undefined) await configure(postgres, options);
     await migrate({ connectionString: postgres.url });
     await addTenant(postgres.url, token);
   } catch (error) {
@@ -35,7 +42,21 @@ export async function startStores(): Promise<BenchStores> {
   return { postgresUrl: postgres.url, redisUrl: redis.url, token, pids: [postgres.pid(), redis.pid()], stop };
 }
 
-async function addTenant(url: string, token: string): Promise<void> {
+/** Settings that take a restart. */
+async function configure(
+  postgres: TestStore,
+  { sharedBuffers, maxWalSize }: BenchStoresOptions,
+): Promise<void> {
+  const pool = postgresPool({ url: postgres.url, applicationName: "bench", role: null, maxConnections: 1 });
+  if (sharedBuffers !== undefined) await pool.query(`ALTER SYSTEM SET shared_buffers = '${sharedBuffers}'`);
+  if (maxWalSize !== undefined) await pool.query(`ALTER SYSTEM SET max_wal_size = '${maxWalSize}'`);
+  await pool.end();
+  await postgres.kill("SIGINT");
+  await postgres.start();
+}
+
+/** Adds tenant `bench` with a token. */
+export async function addTenant(url: string, token: string): Promise<void> {
   const pool = postgresPool({ url, applicationName: "bench", role: null, maxConnections: 1 });
   const directory = postgresTenantDirectory({ pool });
   const tenant = tenantId("bench");

@@ -254,6 +254,8 @@ END $$;
 --   p_steps             arrays of {n, kind, tc, tn, idem, err}
 --   p_msgs              arrays of {id, key, body: JSON text | null, sha, bytes}
 --   p_at                time of the rows
+-- A model step is counted in runs.steps_done and has no row of its own: its message is the record of it. What is read
+-- after a crash are tool steps.
 CREATE FUNCTION append_work(p_tenants text[], p_keys text[], p_runs text[], p_tokens bigint[], p_heads bigint[], p_parents text[],
   p_steps jsonb[], p_msgs jsonb[], p_at timestamptz) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER
@@ -264,6 +266,7 @@ BEGIN
   SELECT i.t, i.r, x.n, x.kind, x.tc, x.tn, x.idem, x.err, i.tok, p_at
   FROM unnest(p_tenants, p_runs, p_tokens, p_steps) AS i(t, r, tok, steps),
     jsonb_to_recordset(i.steps) AS x(n integer, kind text, tc text, tn text, idem boolean, err boolean)
+  WHERE x.kind <> 'model'
   ON CONFLICT DO NOTHING;
   INSERT INTO messages (tenant_id, session_key, seq, message_id, parent_id, run_id, idempotency_key, body, object_sha256, object_bytes, created_at)
   SELECT i.t, i.s, i.head + m.place, m.msg ->> 'id',
@@ -368,6 +371,7 @@ AS $$
 DECLARE
   v_now     timestamptz := clock_timestamp();
   v_next    session_grant[] := '{}';
+  v_took    boolean := false;
   v_ords    integer[];
   v_tenants text[];
   v_keys    text[];
@@ -401,36 +405,49 @@ BEGIN
   ) x;
   IF v_ords IS NOT NULL THEN
     PERFORM append_work(v_tenants, v_keys, v_runs, v_tokens, v_heads, v_parents, v_steps, v_msgs, v_now);
-    UPDATE runs r SET status = i.st, ended_at = v_now, worker_id = i.w, result = i.res, error = i.err,
-      steps_done = r.steps_done + jsonb_array_length(i.steps)
-    FROM unnest(v_tenants, v_runs, v_states, v_results, v_errors, v_steps, v_workers) AS i(t, r, st, res, err, steps, w)
-    WHERE r.tenant_id = i.t AND r.run_id = i.r;
-    UPDATE sessions s SET updated_at = v_now, last_run_id = i.r, last_preview = coalesce(i.prev, s.last_preview),
-      derived_title = coalesce(s.derived_title, (SELECT r.title FROM runs r WHERE r.tenant_id = i.t AND r.run_id = i.r)),
-      input_tokens = s.input_tokens + coalesce(i.tin, 0), output_tokens = s.output_tokens + coalesce(i.tout, 0)
-    FROM unnest(v_tenants, v_keys, v_runs, v_previews, v_inputs, v_outputs) AS i(t, s, r, prev, tin, tout)
-    WHERE s.tenant_id = i.t AND s.session_key = i.s;
-    UPDATE session_leases l SET run_id = NULL, worker_id = CASE WHEN i.more THEN l.worker_id END,
-      ready_since = CASE WHEN NOT i.more AND l.queued > 0 THEN v_now END,
-      head_seq = i.head + jsonb_array_length(i.msgs), head_message_id = coalesce(i.msgs -> -1 ->> 'id', l.head_message_id)
-    FROM unnest(v_tenants, v_keys, v_heads, v_msgs, v_more) AS i(t, s, head, msgs, more)
-    WHERE l.tenant_id = i.t AND l.session_key = i.s;
+    -- One statement, each row found once: what the later parts need comes with RETURNING.
+    RETURN QUERY
+      WITH ended AS (
+        UPDATE runs r SET status = i.st, ended_at = v_now, worker_id = i.w, result = i.res, error = i.err,
+          steps_done = r.steps_done + jsonb_array_length(i.steps)
+        FROM unnest(v_tenants, v_keys, v_runs, v_states, v_results, v_errors, v_steps, v_workers, v_previews, v_inputs, v_outputs)
+          AS i(t, s, r, st, res, err, steps, w, prev, tin, tout)
+        WHERE r.tenant_id = i.t AND r.run_id = i.r
+        RETURNING i.t, i.s, i.r, i.prev, i.tin, i.tout, r.title
+      ), shown AS (
+        UPDATE sessions s SET updated_at = v_now, last_run_id = e.r, last_preview = coalesce(e.prev, s.last_preview),
+          derived_title = coalesce(s.derived_title, e.title),
+          input_tokens = s.input_tokens + coalesce(e.tin, 0), output_tokens = s.output_tokens + coalesce(e.tout, 0)
+        FROM ended e WHERE s.tenant_id = e.t AND s.session_key = e.s
+      ), freed AS (
+        UPDATE session_leases l SET run_id = NULL, worker_id = CASE WHEN i.more THEN l.worker_id END,
+          ready_since = CASE WHEN NOT i.more AND l.queued > 0 THEN v_now END,
+          head_seq = i.head + jsonb_array_length(i.msgs), head_message_id = coalesce(i.msgs -> -1 ->> 'id', l.head_message_id)
+        FROM unnest(v_ords, v_tenants, v_keys, v_heads, v_parents, v_msgs, v_more) AS i(ord, t, s, head, parent, msgs, more)
+        WHERE l.tenant_id = i.t AND l.session_key = i.s
+        RETURNING i.ord, i.head, i.parent, i.more, l.tenant_id, l.session_key, l.head_seq, l.sealed_seq, l.ready_since, l.pool, l.lane
+      ), grown AS (
+        INSERT INTO seal_queue (tenant_id, session_key)
+        SELECT f.tenant_id, f.session_key FROM freed f WHERE f.head_seq - f.sealed_seq > p_seal_threshold
+        ORDER BY 1, 2 ON CONFLICT DO NOTHING
+      )
+      SELECT f.ord, f.head + 1, f.parent, f.head_seq, epoch_ms(v_now), f.ready_since IS NOT NULL, f.pool, f.lane, NULL::session_grant
+      FROM freed f WHERE NOT f.more;
     FOR v_row IN
       SELECT i.w, array_agg(i.t) AS tenants, array_agg(i.s) AS keys
       FROM unnest(v_tenants, v_keys, v_workers, v_more) AS i(t, s, w, more) WHERE i.more GROUP BY i.w
     LOOP
       v_next := v_next || ARRAY(SELECT g FROM start_next(v_row.w, v_row.tenants, v_row.keys) g);
+      v_took := true;
     END LOOP;
-    INSERT INTO seal_queue (tenant_id, session_key)
-    SELECT l.tenant_id, l.session_key FROM unnest(v_tenants, v_keys) AS i(t, s)
-    JOIN session_leases l ON l.tenant_id = i.t AND l.session_key = i.s AND l.head_seq - l.sealed_seq > p_seal_threshold
-    ORDER BY 1, 2 ON CONFLICT DO NOTHING;
-    RETURN QUERY
-      SELECT i.ord, i.head + 1, i.parent, l.head_seq, floor(extract(epoch FROM v_now) * 1000)::double precision,
-        l.ready_since IS NOT NULL, l.pool, l.lane,
-        CASE WHEN i.more THEN (SELECT g FROM unnest(v_next) g WHERE g.tenant_id = i.t AND g.session_key = i.s) END
-      FROM unnest(v_ords, v_tenants, v_keys, v_heads, v_parents, v_more) AS i(ord, t, s, head, parent, more)
-      CROSS JOIN LATERAL (SELECT * FROM session_leases l WHERE l.tenant_id = i.t AND l.session_key = i.s LIMIT 1) l;
+    IF v_took THEN
+      RETURN QUERY
+        SELECT i.ord, i.head + 1, i.parent, l.head_seq, epoch_ms(v_now), l.ready_since IS NOT NULL, l.pool, l.lane,
+          (SELECT g FROM unnest(v_next) g WHERE g.tenant_id = i.t AND g.session_key = i.s)
+        FROM unnest(v_ords, v_tenants, v_keys, v_heads, v_parents, v_more) AS i(ord, t, s, head, parent, more)
+        CROSS JOIN LATERAL (SELECT * FROM session_leases l WHERE l.tenant_id = i.t AND l.session_key = i.s LIMIT 1) l
+        WHERE i.more;
+    END IF;
   END IF;
   IF coalesce(cardinality(v_ords), 0) < jsonb_array_length(p_batch) THEN
     RETURN QUERY

@@ -1,22 +1,26 @@
 import { readFileSync } from "node:fs";
 import type { ChainableCommander, Redis } from "ioredis";
 
-/** Each is a file of ./lua, `<name>-<number of keys>.lua`, whose head says what it guarantees, takes and returns. */
+/**
+ * Each is a file of ./lua, `<name>-<number of keys>.lua`, whose head says what it guarantees, takes and returns. With
+ * `n` for the number it takes as many keys as a call gives.
+ */
 const FILES = [
   "enqueue-3.lua",
   "done-3.lua",
   "reclaim-3.lua",
   "open-3.lua",
   "depth-3.lua",
-  "publish-1.lua",
+  "publish-n.lua",
   "replay-1.lua",
 ] as const;
 
-export type ScriptName = (typeof FILES)[number] extends `${infer Name}-${number}.lua` ? Name : never;
+export type ScriptName = (typeof FILES)[number] extends `${infer Name}-${number | "n"}.lua` ? Name : never;
 
 interface Script {
   readonly lua: string;
-  readonly numberOfKeys: number;
+  /** Absent: the first argument of a call tells. */
+  readonly numberOfKeys?: number;
 }
 
 /**
@@ -28,7 +32,10 @@ export function loadScripts(): Record<string, Script> {
   return Object.fromEntries(
     FILES.map((file) => {
       const [name, keys] = file.replace(".lua", "").split("-") as [ScriptName, string];
-      return [commandOf(name), { lua: readLua(file), numberOfKeys: Number(keys) }];
+      return [
+        commandOf(name),
+        { lua: readLua(file), ...(keys === "n" ? {} : { numberOfKeys: Number(keys) }) },
+      ];
     }),
   );
 }
@@ -41,7 +48,10 @@ export function callScript(
   args: readonly (string | number)[],
 ): Promise<unknown> {
   const commands = target as unknown as Record<string, (...args: unknown[]) => Promise<unknown>>;
-  return commands[commandOf(name)]!(...keys, ...args);
+  const command = commands[commandOf(name)]!;
+  return FILES.includes(`${name}-n.lua` as (typeof FILES)[number])
+    ? command.call(target, keys.length, ...keys, ...args)
+    : command.call(target, ...keys, ...args);
 }
 
 /** ioredis makes a method of each script; the prefix keeps `publish` from replacing its own. */

@@ -1,6 +1,6 @@
 -- Reads what is kept of one run, from the newest entry back to the one that holds a given runSeq.
 -- Filtered here, so that other runs of the session cost neither network nor parsing.
---   KEYS[1]  stream of the session, as in publish-1.lua
+--   KEYS[1]  stream of the session, as in publish-n.lua
 --   ARGV[1]  run
 --   ARGV[2]  runSeq to reach back to
 --   returns  packed events of the entries, newest first
