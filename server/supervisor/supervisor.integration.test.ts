@@ -343,8 +343,9 @@ describe("a deployment on this machine", () => {
   });
 
   it("drains one instance, leaves it away when it would be restarted, and brings it back with scale", async () => {
-    const { up, drain, scale, view, journal } = await deployment();
-    const before = pidsOf(await up({ workers: 2 }));
+    const { up, drain, scale, view, journal, tell } = await deployment();
+    await up({ workers: 2 });
+    const before = pidsOf(await scale({ worker: { policy: { auto: true, min: 1 } } }));
     const drained = await drain("worker-1");
     expect(drained.instances.find(({ id }) => id === "worker-1")).toMatchObject({
       state: "stopped",
@@ -357,6 +358,12 @@ describe("a deployment on this machine", () => {
     await until(async () => {
       const seen = pidsOf(await view());
       return seen["worker-2"] !== undefined && seen["worker-2"] !== before["worker-2"];
+    });
+    // Neither a restart nor a growth of its pool brings it back.
+    await tell("decided", "worker=3");
+    await until(async () => {
+      const { instances } = await view();
+      return instances.some(({ id, state }) => id === "worker-3" && state === "ready");
     });
     expect((await view()).instances.find(({ id }) => id === "worker-1")).toMatchObject({ state: "stopped" });
     expect((await journal()).filter((line) => line === "start worker-1")).toHaveLength(1);
