@@ -1,5 +1,6 @@
 import type { CpuUse } from "./cpu-watch.ts";
 import type { GeneratorFigures } from "./result.ts";
+import { formatMs } from "./report/scale.ts";
 import { GENERATOR_LIMITS } from "./slos.ts";
 import type { Percentiles } from "./verdict.ts";
 
@@ -24,14 +25,16 @@ export function generatorFigures(lagMs: Percentiles, cpu: CpuUse | null): Genera
 
 function suspicionOf(lagP99: number | null, own: number | null, others: number | null): string | null {
   const percent = (share: number): string => `${Math.round(share * 100)} %`;
-  if (lagP99 !== null && lagP99 > GENERATOR_LIMITS.lagP99Ms) {
-    return `one message in a hundred left the load generator more than ${Math.round(lagP99)} ms late: it could not keep the pace`;
+  const reasons: string[] = [];
+  // Neighbours first: a generator that they starve is late as well.
+  if (others !== null && others > GENERATOR_LIMITS.othersShare) {
+    reasons.push(`programs that have nothing to do with the test took ${percent(others)} of the machine`);
   }
   if (own !== null && own > GENERATOR_LIMITS.machineShare) {
-    return `the load generator took ${percent(own)} of the machine that the service runs on`;
+    reasons.push(`the load generator took ${percent(own)} of the machine that the service runs on`);
   }
-  if (others !== null && others > GENERATOR_LIMITS.othersShare) {
-    return `programs that have nothing to do with the test took ${percent(others)} of the machine`;
+  if (lagP99 !== null && lagP99 > GENERATOR_LIMITS.lagP99Ms) {
+    reasons.push(`one message in a hundred left the load generator more than ${formatMs(lagP99)} late`);
   }
-  return null;
+  return reasons.length === 0 ? null : reasons.join("; ");
 }

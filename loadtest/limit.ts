@@ -6,19 +6,19 @@ import type { Limit } from "./result.ts";
 const WINDOW_SECONDS = 5;
 
 /**
- * The highest rate before the first window in which a promise was broken. Whether the service or the generator gave
- * way is told apart: a late generator proves nothing about the service.
+ * The highest rate before a promise was broken in two windows on end: one alone may be a hiccup of the machine. Whether
+ * the service or the generator gave way is told apart: a late generator proves nothing about the service.
  * @param shape what the model itself takes for a message
  */
 export function findLimit(seconds: readonly Second[], shape: { readonly modelMs: number }): Limit {
-  let best = 0;
-  for (let n = 0; n + WINDOW_SECONDS <= seconds.length; n += WINDOW_SECONDS) {
-    const window = seconds.slice(n, n + WINDOW_SECONDS);
-    const because = whatGaveWay(window, shape.modelMs);
-    if (because !== null) return { messagesPerSecond: best, because };
-    best = Math.max(best, sum(window, ({ sent }) => sent) / WINDOW_SECONDS);
-  }
-  return { messagesPerSecond: best, because: null };
+  const windows = Array.from({ length: Math.floor(seconds.length / WINDOW_SECONDS) }, (_, n) =>
+    seconds.slice(n * WINDOW_SECONDS, (n + 1) * WINDOW_SECONDS),
+  );
+  const because = windows.map((window) => whatGaveWay(window, shape.modelMs));
+  const end = because.findIndex((why, n) => why !== null && because[n + 1] !== null);
+  const kept = end < 0 ? windows : windows.slice(0, end);
+  const rates = kept.map((window) => sum(window, ({ sent }) => sent) / WINDOW_SECONDS);
+  return { messagesPerSecond: Math.max(0, ...rates), because: because[end] ?? null };
 }
 
 function whatGaveWay(window: readonly Second[], modelMs: number): string | null {

@@ -143,23 +143,28 @@ describe("an interrupted run", () => {
     }
   };
 
-  it.each([
-    ["ends a k6 that obeys", ""],
-    ["kills a k6 that does not", `process.on("SIGINT", () => {});`],
-  ])(
-    "%s, and leaves no process and no report",
-    async (_what, script) => {
-      const pidFile = path.join(folder, `pid-${programs}`);
-      const running = run(
-        `${script} writeFileSync(${JSON.stringify(pidFile)}, String(process.pid)); setInterval(() => {}, 1000);`,
-      );
-      const caught = running.catch((error: unknown) => error);
-      const pid = await until(async () => Number(await readFile(pidFile, "utf8").catch(() => "")) || null);
-      abort.abort(new DOMException("ended by SIGINT", "AbortError"));
-      expect(await caught).toMatchObject({ name: "AbortError" });
-      expect(alive(pid)).toBe(false);
-      expect(await readdir(test.reportDir)).toEqual([]);
-    },
-    20_000,
-  );
+  /** Starts it, interrupts it, and answers whether it still runs. */
+  const interrupted = async (script: string): Promise<boolean> => {
+    const pidFile = path.join(folder, `pid-${programs}`);
+    const running = run(
+      `${script} writeFileSync(${JSON.stringify(pidFile)}, String(process.pid)); setInterval(() => {}, 1000);`,
+    );
+    const caught = running.catch((error: unknown) => error);
+    const pid = await until(async () => Number(await readFile(pidFile, "utf8").catch(() => "")) || null);
+    abort.abort(new DOMException("ended by SIGINT", "AbortError"));
+    expect(await caught).toMatchObject({ name: "AbortError" });
+    expect(await readdir(test.reportDir)).toEqual([]);
+    return alive(pid);
+  };
+
+  it("asks k6 to end, and leaves no process and no report", async () => {
+    const farewell = path.join(folder, "farewell");
+    const script = `process.on("SIGINT", () => { writeFileSync(${JSON.stringify(farewell)}, "bye"); process.exit(105); });`;
+    expect(await interrupted(script)).toBe(false);
+    expect(await readFile(farewell, "utf8")).toBe("bye");
+  }, 20_000);
+
+  it("kills a k6 that does not obey", async () => {
+    expect(await interrupted(`process.on("SIGINT", () => {});`)).toBe(false);
+  }, 20_000);
 });

@@ -1,4 +1,7 @@
+import { once } from "node:events";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
@@ -79,6 +82,19 @@ describe("loadtest", () => {
       expect(result.exitCode).toBe(69);
       expect((result.json() as Refusal).error.message).toMatch(/is not ready: nobody answers/);
       expect(result.stdout + result.stderr).not.toContain("hush");
+    });
+
+    it("that says it is not ready is left alone", async () => {
+      const server = createServer((_request, response) => response.writeHead(503).end()).listen(
+        0,
+        "127.0.0.1",
+      );
+      await once(server, "listening");
+      const { port } = server.address() as AddressInfo;
+      const result = await loadtest("smoke", "--url", `ws://127.0.0.1:${port}`, "--token-file", "token");
+      server.close();
+      expect(result.exitCode).toBe(69);
+      expect((result.json() as Refusal).error.message).toMatch(/is not ready: \/readyz answers 503/);
     });
 
     it("needs as many tokens as the profile has tenants", async () => {
