@@ -7,7 +7,7 @@ export const clockAhead = defineScenario({
   claim: "A worker and a gateway whose clocks are minutes ahead decide nothing by them.",
   topology: PAIR,
   traffic: MAIN_TRAFFIC,
-  durationMs: 7_000,
+  durationMs: 6_000,
   faults: [
     { atMs: 1000, fault: { kind: "clock-skew", subject: "any-worker", byMs: 300_000, forMs: 5_000 } },
     { atMs: 1000, fault: { kind: "clock-skew", subject: "any-gateway", byMs: 300_000, forMs: 5_000 } },

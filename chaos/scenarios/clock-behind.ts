@@ -7,7 +7,7 @@ export const clockBehind = defineScenario({
   claim: "A worker and the control process whose clocks are an hour behind decide nothing by them.",
   topology: PAIR,
   traffic: LONG_RUNS,
-  durationMs: 7_000,
+  durationMs: 6_000,
   faults: [
     { atMs: 1000, fault: { kind: "clock-skew", subject: "any-worker", byMs: -3_600_000, forMs: 5_000 } },
     { atMs: 1000, fault: { kind: "clock-skew", subject: "control-1", byMs: -3_600_000, forMs: 5_000 } },

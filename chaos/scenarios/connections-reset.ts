@@ -7,7 +7,7 @@ export const connectionsReset = defineScenario({
   claim: "Connections that are reset again and again are made again, and nothing is lost with them.",
   topology: PROXIED,
   traffic: MAIN_TRAFFIC,
-  durationMs: 7_000,
+  durationMs: 6_000,
   faults: [
     { atMs: 1500, fault: { kind: "reset", subject: "postgres", times: 4, everyMs: 900 } },
     { atMs: 1800, fault: { kind: "reset", subject: "redis", times: 4, everyMs: 900 } },

@@ -8,7 +8,7 @@ export const controlKilled = defineScenario({
     "Without its control process the deployment goes on, and what only a sweep repairs waits for the next one.",
   topology: PAIR,
   traffic: LONG_RUNS,
-  durationMs: 7_000,
+  durationMs: 6_000,
   faults: [
     { atMs: 1000, fault: { kind: "signal", subject: "control-1", signal: "SIGKILL" } },
     { atMs: 3000, fault: { kind: "signal", subject: "holder", signal: "SIGKILL" } },

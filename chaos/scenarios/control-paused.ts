@@ -7,7 +7,7 @@ export const controlPaused = defineScenario({
   claim: "A control process that hangs delays repairs and nothing else.",
   topology: PAIR,
   traffic: LONG_RUNS,
-  durationMs: 7_000,
+  durationMs: 6_000,
   faults: [
     { atMs: 1000, fault: { kind: "pause", subject: "control-1", forMs: 5_000 } },
     { atMs: 2500, fault: { kind: "signal", subject: "holder", signal: "SIGKILL" } },

@@ -7,7 +7,7 @@ export const gatewayDeaf = defineScenario({
   claim: "A client whose sends arrive and whose answers do not repeats them elsewhere, and they count once.",
   topology: PROXIED,
   traffic: MAIN_TRAFFIC,
-  durationMs: 9_000,
+  durationMs: 8_000,
   faults: [
     { atMs: 1500, fault: { kind: "black-hole", subject: "gateway-1", direction: "answers", forMs: 4_500 } },
     { atMs: 1500, fault: { kind: "black-hole", subject: "gateway-2", direction: "requests", forMs: 1_000 } },

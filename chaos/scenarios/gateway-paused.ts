@@ -7,7 +7,7 @@ export const gatewayPaused = defineScenario({
   claim: "Clients leave a gateway that hangs, and what it does after it wakes up harms nobody.",
   topology: PAIR,
   traffic: MAIN_TRAFFIC,
-  durationMs: 9_000,
+  durationMs: 8_000,
   faults: [{ atMs: 1500, fault: { kind: "pause", subject: "any-gateway", forMs: 5_000 } }],
   settleWithinMs: 30_000,
   validators: ALL_PROMISES,

@@ -7,10 +7,10 @@ export const gatewayTerminated = defineScenario({
   claim: "A gateway that is told to end sends its clients to another one, and they miss nothing.",
   topology: PAIR,
   traffic: MAIN_TRAFFIC,
-  durationMs: 7_000,
+  durationMs: 6_000,
   faults: [
     { atMs: 1500, fault: { kind: "signal", subject: "any-gateway", signal: "SIGTERM" } },
-    { atMs: 5000, fault: { kind: "signal", subject: "any-gateway", signal: "SIGTERM" } },
+    { atMs: 3800, fault: { kind: "signal", subject: "any-gateway", signal: "SIGTERM" } },
   ],
   settleWithinMs: 30_000,
   validators: ALL_PROMISES,

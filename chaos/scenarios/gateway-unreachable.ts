@@ -7,7 +7,7 @@ export const gatewayUnreachable = defineScenario({
   claim: "Clients of a gateway whose network swallows everything go on at another one.",
   topology: PROXIED,
   traffic: MAIN_TRAFFIC,
-  durationMs: 9_000,
+  durationMs: 8_000,
   faults: [
     { atMs: 1500, fault: { kind: "black-hole", subject: "gateway-1", direction: "both", forMs: 5_000 } },
   ],

@@ -7,7 +7,7 @@ export const gatewaysAllKilled = defineScenario({
   claim: "With every gateway dead at once, runs go on, and clients hear the rest when one is back.",
   topology: PAIR,
   traffic: LONG_RUNS,
-  durationMs: 7_000,
+  durationMs: 6_000,
   faults: [{ atMs: 2000, fault: { kind: "signal", subject: "gateways", signal: "SIGKILL" } }],
   settleWithinMs: 30_000,
   validators: ALL_PROMISES,

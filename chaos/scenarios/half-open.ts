@@ -7,7 +7,7 @@ export const halfOpen = defineScenario({
   claim: "A gateway whose end is told late is left by its clients all the same.",
   topology: PROXIED,
   traffic: MAIN_TRAFFIC,
-  durationMs: 9_000,
+  durationMs: 8_000,
   faults: [{ atMs: 1500, fault: { kind: "slow-close", subject: "gateway-1", ms: 4_000, forMs: 5_000 } }],
   settleWithinMs: 30_000,
   validators: ALL_PROMISES,

@@ -7,7 +7,7 @@ export const modelDisconnects = defineScenario({
   claim: "A model that breaks off in the middle of an answer does not leave half an answer behind.",
   topology: PAIR,
   traffic: MAIN_TRAFFIC,
-  durationMs: 7_000,
+  durationMs: 6_000,
   faults: [
     {
       atMs: 1000,

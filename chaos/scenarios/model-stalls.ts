@@ -8,7 +8,7 @@ export const modelStalls = defineScenario({
     "A model that falls silent holds up its own session and no other, and a worker that dies meanwhile is replaced.",
   topology: PAIR,
   traffic: MAIN_TRAFFIC,
-  durationMs: 7_000,
+  durationMs: 6_000,
   faults: [
     { atMs: 1000, fault: { kind: "model", directives: "chunks=8 delay=40 stall=3 times=1", forMs: 1_500 } },
     { atMs: 3500, fault: { kind: "signal", subject: "holder", signal: "SIGKILL" } },

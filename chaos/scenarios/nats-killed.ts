@@ -7,10 +7,10 @@ export const natsKilled = defineScenario({
   claim: "A crash of NATS costs live events only: finals arrive, and clients catch up.",
   topology: NATS_AND_S3,
   traffic: MAIN_TRAFFIC,
-  durationMs: 8_000,
+  durationMs: 7_000,
   faults: [
     { atMs: 1500, fault: { kind: "signal", subject: "nats", signal: "SIGKILL" } },
-    { atMs: 5000, fault: { kind: "signal", subject: "nats", signal: "SIGKILL" } },
+    { atMs: 4000, fault: { kind: "signal", subject: "nats", signal: "SIGKILL" } },
   ],
   settleWithinMs: 30_000,
   validators: ALL_PROMISES,

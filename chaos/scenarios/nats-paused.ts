@@ -7,7 +7,7 @@ export const natsPaused = defineScenario({
   claim: "While NATS hangs, live events wait and finals arrive.",
   topology: NATS_AND_S3,
   traffic: MAIN_TRAFFIC,
-  durationMs: 9_000,
+  durationMs: 8_000,
   faults: [{ atMs: 1500, fault: { kind: "pause", subject: "nats", forMs: 4_000 } }],
   settleWithinMs: 30_000,
   validators: ALL_PROMISES,

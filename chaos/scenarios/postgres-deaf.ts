@@ -7,7 +7,7 @@ export const postgresDeaf = defineScenario({
   claim: "Statements that arrive and whose answers do not are resolved by looking, not by guessing.",
   topology: PROXIED,
   traffic: MAIN_TRAFFIC,
-  durationMs: 9_000,
+  durationMs: 8_000,
   faults: [
     { atMs: 1500, fault: { kind: "black-hole", subject: "postgres", direction: "answers", forMs: 4_000 } },
   ],

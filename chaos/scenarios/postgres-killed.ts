@@ -7,7 +7,7 @@ export const postgresKilled = defineScenario({
   claim: "A crash of PostgreSQL loses nothing that was acknowledged; clients retry, and all is answered.",
   topology: PAIR,
   traffic: MAIN_TRAFFIC,
-  durationMs: 9_000,
+  durationMs: 8_000,
   faults: [{ atMs: 2000, fault: { kind: "signal", subject: "postgres", signal: "SIGKILL" } }],
   // Recovery, then the time to live of leases whose workers could not confirm them.
   settleWithinMs: 45_000,

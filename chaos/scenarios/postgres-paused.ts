@@ -7,7 +7,7 @@ export const postgresPaused = defineScenario({
   claim: "While PostgreSQL hangs nothing is acknowledged that does not hold, and all goes on afterwards.",
   topology: PAIR,
   traffic: MAIN_TRAFFIC,
-  durationMs: 9_000,
+  durationMs: 8_000,
   faults: [{ atMs: 2000, fault: { kind: "pause", subject: "postgres", forMs: 5_000 } }],
   // Workers that could not confirm their leases have given up their runs.
   settleWithinMs: 45_000,

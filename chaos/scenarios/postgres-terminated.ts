@@ -7,7 +7,7 @@ export const postgresTerminated = defineScenario({
   claim: "An orderly restart of PostgreSQL interrupts and loses nothing.",
   topology: PAIR,
   traffic: MAIN_TRAFFIC,
-  durationMs: 9_000,
+  durationMs: 8_000,
   faults: [{ atMs: 2000, fault: { kind: "signal", subject: "postgres", signal: "SIGTERM" } }],
   // As after a crash.
   settleWithinMs: 45_000,

@@ -7,7 +7,7 @@ export const postgresUnreachable = defineScenario({
   claim: "A network that swallows everything to PostgreSQL is a PostgreSQL that is away.",
   topology: PROXIED,
   traffic: MAIN_TRAFFIC,
-  durationMs: 9_000,
+  durationMs: 8_000,
   faults: [
     { atMs: 1500, fault: { kind: "black-hole", subject: "postgres", direction: "both", forMs: 5_000 } },
   ],

@@ -7,7 +7,7 @@ export const reconnectStorm = defineScenario({
   claim: "Hundreds of clients that come back at once do not keep the others from being served.",
   topology: PAIR,
   traffic: MAIN_TRAFFIC,
-  durationMs: 7_000,
+  durationMs: 6_000,
   faults: [
     { atMs: 1500, fault: { kind: "reconnect-storm", clients: 150, times: 3 } },
     { atMs: 4500, fault: { kind: "reconnect-storm", clients: 150, times: 3 } },

@@ -7,7 +7,7 @@ export const redisFlushed = defineScenario({
   claim: "FLUSHALL costs latency only: the queue is built again from PostgreSQL.",
   topology: PAIR,
   traffic: LONG_RUNS,
-  durationMs: 7_000,
+  durationMs: 6_000,
   faults: [
     { atMs: 1500, fault: { kind: "flush", subject: "redis" } },
     { atMs: 3000, fault: { kind: "flush", subject: "redis" } },

@@ -7,10 +7,10 @@ export const redisKilled = defineScenario({
   claim: "A crash of Redis costs latency only: runs are accepted, executed and told.",
   topology: PAIR,
   traffic: MAIN_TRAFFIC,
-  durationMs: 8_000,
+  durationMs: 7_000,
   faults: [
     { atMs: 1500, fault: { kind: "signal", subject: "redis", signal: "SIGKILL" } },
-    { atMs: 5000, fault: { kind: "signal", subject: "redis", signal: "SIGKILL" } },
+    { atMs: 4000, fault: { kind: "signal", subject: "redis", signal: "SIGKILL" } },
   ],
   settleWithinMs: 30_000,
   validators: ALL_PROMISES,

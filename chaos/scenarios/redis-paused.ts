@@ -7,7 +7,7 @@ export const redisPaused = defineScenario({
   claim: "While Redis hangs, runs are accepted and executed without it, and finals arrive.",
   topology: PAIR,
   traffic: MAIN_TRAFFIC,
-  durationMs: 9_000,
+  durationMs: 8_000,
   faults: [{ atMs: 1500, fault: { kind: "pause", subject: "redis", forMs: 5_000 } }],
   settleWithinMs: 30_000,
   validators: ALL_PROMISES,

@@ -7,7 +7,7 @@ export const redisTerminated = defineScenario({
   claim: "An orderly restart of Redis, which forgets everything, costs latency only.",
   topology: PAIR,
   traffic: MAIN_TRAFFIC,
-  durationMs: 7_000,
+  durationMs: 6_000,
   faults: [{ atMs: 2000, fault: { kind: "signal", subject: "redis", signal: "SIGTERM" } }],
   settleWithinMs: 30_000,
   validators: ALL_PROMISES,

@@ -7,7 +7,7 @@ export const redisUnreachable = defineScenario({
   claim: "A network that swallows everything to Redis costs latency only.",
   topology: PROXIED,
   traffic: MAIN_TRAFFIC,
-  durationMs: 9_000,
+  durationMs: 8_000,
   faults: [{ atMs: 1500, fault: { kind: "black-hole", subject: "redis", direction: "both", forMs: 5_000 } }],
   // Connections give up after seconds.
   settleWithinMs: 45_000,

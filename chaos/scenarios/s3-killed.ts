@@ -7,10 +7,10 @@ export const s3Killed = defineScenario({
   claim: "A crash of object storage keeps nobody from being answered; large bodies move later.",
   topology: NATS_AND_S3,
   traffic: LARGE_BODIES,
-  durationMs: 8_000,
+  durationMs: 7_000,
   faults: [
     { atMs: 1500, fault: { kind: "signal", subject: "s3", signal: "SIGKILL" } },
-    { atMs: 5000, fault: { kind: "signal", subject: "s3", signal: "SIGKILL" } },
+    { atMs: 4000, fault: { kind: "signal", subject: "s3", signal: "SIGKILL" } },
   ],
   settleWithinMs: 30_000,
   validators: ALL_PROMISES,

@@ -7,7 +7,7 @@ export const s3Paused = defineScenario({
   claim: "While object storage hangs, no commit waits for it.",
   topology: NATS_AND_S3,
   traffic: LARGE_BODIES,
-  durationMs: 9_000,
+  durationMs: 8_000,
   faults: [{ atMs: 1500, fault: { kind: "pause", subject: "s3", forMs: 5_000 } }],
   settleWithinMs: 30_000,
   validators: ALL_PROMISES,

@@ -7,7 +7,7 @@ export const slowNetwork = defineScenario({
   claim: "With every store and gateway far away, everything is slow and nothing is wrong.",
   topology: PROXIED,
   traffic: MAIN_TRAFFIC,
-  durationMs: 7_000,
+  durationMs: 6_000,
   faults: [
     { atMs: 1000, fault: { kind: "latency", subject: "postgres", ms: 15, jitterMs: 20, forMs: 5_000 } },
     { atMs: 1000, fault: { kind: "latency", subject: "redis", ms: 15, jitterMs: 20, forMs: 5_000 } },

@@ -7,7 +7,7 @@ export const supervisorKilled = defineScenario({
   claim: "A deployment runs on without its supervisor, and the next one takes over what runs.",
   topology: PAIR,
   traffic: MAIN_TRAFFIC,
-  durationMs: 7_000,
+  durationMs: 6_000,
   faults: [{ atMs: 1000, fault: { kind: "signal", subject: "supervisor", signal: "SIGKILL" } }],
   settleWithinMs: 30_000,
   validators: ALL_PROMISES,

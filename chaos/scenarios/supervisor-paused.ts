@@ -7,7 +7,7 @@ export const supervisorPaused = defineScenario({
   claim: "While the supervisor hangs, dead processes stay dead and the others do their work.",
   topology: PAIR,
   traffic: MAIN_TRAFFIC,
-  durationMs: 7_000,
+  durationMs: 6_000,
   faults: [
     { atMs: 1000, fault: { kind: "pause", subject: "supervisor", forMs: 4_000 } },
     { atMs: 2000, fault: { kind: "signal", subject: "any-worker", signal: "SIGKILL" } },

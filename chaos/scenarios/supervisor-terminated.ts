@@ -7,7 +7,7 @@ export const supervisorTerminated = defineScenario({
   claim: "A supervisor that is told to end leaves everything running, and the next one takes it over.",
   topology: PAIR,
   traffic: MAIN_TRAFFIC,
-  durationMs: 7_000,
+  durationMs: 6_000,
   faults: [{ atMs: 1000, fault: { kind: "signal", subject: "supervisor", signal: "SIGTERM" } }],
   settleWithinMs: 30_000,
   validators: ALL_PROMISES,

@@ -26,7 +26,7 @@ export const LONG_RUNS: TrafficSpec = {
   ...MAIN_TRAFFIC,
   perSecond: 7,
   // One session has room for about one of these a second.
-  hot: 0.1,
+  hot: 0.08,
   directives: ["chunks=20 delay=60", "chunks=12 delay=50"],
   mix: { ...MAIN_TRAFFIC.mix, aborts: 0.02 },
 };
@@ -36,6 +36,14 @@ export const LARGE_BODIES: TrafficSpec = {
   ...MAIN_TRAFFIC,
   perSecond: 8,
   directives: ["chunks=4 delay=20 repeat=400", "chunks=3 delay=10"],
+};
+
+/** What is stored needs room at once. */
+export const LARGE_MESSAGES: TrafficSpec = {
+  ...MAIN_TRAFFIC,
+  perSecond: 8,
+  directives: ["chunks=2 delay=10"],
+  mix: { ...MAIN_TRAFFIC.mix, large: 0.6 },
 };
 
 /** Clients as bad as they may be. */

@@ -7,7 +7,7 @@ export const workerHiccup = defineScenario({
   claim: "A worker that stands still for less than its lease goes on as if nothing had been.",
   topology: PAIR,
   traffic: LONG_RUNS,
-  durationMs: 7_000,
+  durationMs: 6_000,
   faults: [{ atMs: 1500, fault: { kind: "pause", subject: "holder", forMs: 2_500 } }],
   settleWithinMs: 30_000,
   validators: ALL_PROMISES,

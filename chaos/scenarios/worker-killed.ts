@@ -8,10 +8,10 @@ export const workerKilled = defineScenario({
     "A worker that is killed in the middle of its runs costs a pause of about a second, and nothing else.",
   topology: PAIR,
   traffic: LONG_RUNS,
-  durationMs: 7_000,
+  durationMs: 6_000,
   faults: [
-    { atMs: 1500, fault: { kind: "signal", subject: "holder", signal: "SIGKILL" } },
-    { atMs: 4500, fault: { kind: "signal", subject: "holder", signal: "SIGKILL" } },
+    { atMs: 1200, fault: { kind: "signal", subject: "holder", signal: "SIGKILL" } },
+    { atMs: 3500, fault: { kind: "signal", subject: "holder", signal: "SIGKILL" } },
   ],
   settleWithinMs: 30_000,
   validators: ALL_PROMISES,

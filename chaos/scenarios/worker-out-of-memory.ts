@@ -7,7 +7,7 @@ export const workerOutOfMemory = defineScenario({
   claim: "A worker that the kernel kills for its memory is a worker that was killed.",
   topology: PAIR,
   traffic: LONG_RUNS,
-  durationMs: 7_000,
+  durationMs: 6_000,
   faults: [
     { atMs: 1500, fault: { kind: "memory-limit", subject: "holder", bytes: 2_000_000, forMs: 3_000 } },
   ],

@@ -7,10 +7,10 @@ export const workerTerminated = defineScenario({
   claim: "A worker that is told to end finishes or hands over what it has, and nobody waits for it.",
   topology: PAIR,
   traffic: LONG_RUNS,
-  durationMs: 7_000,
+  durationMs: 6_000,
   faults: [
     { atMs: 1500, fault: { kind: "signal", subject: "any-worker", signal: "SIGTERM" } },
-    { atMs: 4500, fault: { kind: "signal", subject: "holder", signal: "SIGTERM" } },
+    { atMs: 3500, fault: { kind: "signal", subject: "holder", signal: "SIGTERM" } },
   ],
   settleWithinMs: 30_000,
   validators: ALL_PROMISES,

@@ -7,7 +7,7 @@ export const workersAllKilled = defineScenario({
   claim: "With every worker dead at once, what was acknowledged waits and is answered when they are back.",
   topology: PAIR,
   traffic: LONG_RUNS,
-  durationMs: 7_000,
+  durationMs: 6_000,
   faults: [{ atMs: 2000, fault: { kind: "signal", subject: "workers", signal: "SIGKILL" } }],
   settleWithinMs: 30_000,
   validators: ALL_PROMISES,

@@ -195,8 +195,9 @@ export function chaosClient(options: ChaosClientOptions): ChaosClient {
   /** What is under way goes on over a new connection. */
   const resume = (on: Link): void => {
     for (const one of watched.values()) {
-      if (one.ended || one.state === "refused") continue;
-      void (one.state === "unsent" ? submit(on, one) : follow(on, one));
+      // A run whose end was heard already may still lack this client's own ack: its twin was faster.
+      if (one.state === "unsent" && one.message !== null) void submit(on, one);
+      else if (one.state === "accepted") void follow(on, one);
     }
   };
 
