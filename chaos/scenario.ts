@@ -29,6 +29,8 @@ export interface TrafficSpec {
     readonly lostAnswers: number;
     /** Two sends of one session overtaken on the way: sent in another order over two connections. */
     readonly reordered: number;
+    /** Messages of some twenty kilobytes; default none. */
+    readonly large?: number;
   };
 }
 

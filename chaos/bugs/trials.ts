@@ -205,16 +205,16 @@ export const TRIALS: readonly Trial[] = [
     topology: SMALL,
     traffic: {
       tenants: 2,
-      sessions: 3,
+      sessions: 4,
       clients: 4,
-      perSecond: 5,
-      hot: 0.3,
+      perSecond: 12,
+      hot: 0,
       directives: ["chunks=12 delay=90"],
       mix: QUIET,
     },
-    durationMs: 2_200,
+    durationMs: 3_000,
     faults: [],
-    // Nothing is broken: the runs of a hot session take their time, one after another.
+    // Nothing is broken: all sessions have a few runs of a second, so that both workers are busy at each heartbeat.
     settleWithinMs: 20_000,
     validators: EVERYTHING,
     needs: [],

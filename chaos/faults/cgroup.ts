@@ -19,7 +19,7 @@ type Resource = "cpu" | "memory";
 
 /** A process under a limit. */
 export interface Limited {
-  /** How often the process was made to wait, or was refused memory. */
+  /** How often the process was made to wait, or was refused memory; also afterwards. */
   met(): number;
   /** Puts the process back where it was and removes the group. */
   lift(): void;
@@ -85,6 +85,8 @@ function limit(resource: Resource, pid: number, value: string, count: (group: st
   const group = join(hierarchy, groupName(`${resource}-${pid}`));
   mkdirSync(group);
   let met = 0;
+  let lifted = false;
+  const look = (): number => (met = lifted ? met : Math.max(met, count(group)));
   try {
     writeFileSync(join(group, limitFile(resource)), value);
     writeFileSync(join(group, "cgroup.procs"), String(pid));
@@ -93,9 +95,10 @@ function limit(resource: Resource, pid: number, value: string, count: (group: st
     throw error;
   }
   return {
-    met: () => (met = Math.max(met, count(group))),
+    met: look,
     lift() {
-      met = Math.max(met, count(group));
+      look();
+      lifted = true;
       for (const member of readFileSync(join(group, "cgroup.procs"), "utf8").split("\n")) {
         if (member !== "") writeFileSync(join(hierarchy, before, "cgroup.procs"), member);
       }

@@ -85,6 +85,16 @@ describe("a fault proxy", () => {
     await until(() => heard() === "ab");
   });
 
+  it("lets go at once what waits when it is healed", async () => {
+    const { heard, socket } = await client();
+    proxy.latency(60_000, 0);
+    socket.write("a");
+    await until(() => proxy.stats().held === 1);
+    proxy.heal();
+    await until(() => heard() === "a");
+    expect(proxy.stats().held).toBe(1);
+  });
+
   it("resets what is open, and takes new connections", async () => {
     const { socket } = await client();
     const broken = once(socket, "close").catch((error: NodeJS.ErrnoException) => error.code);

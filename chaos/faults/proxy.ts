@@ -171,10 +171,13 @@ function oneWay(
     if (timer !== null) clearTimeout(timer);
     timer = null;
     if (conditions.held.has(name) || to.destroyed) return;
+    // Healed: what waits has waited long enough.
+    const calm = !troubled() && conditions.slowCloseMs === 0;
+    if (calm) lastDueAt = freeAt = 0;
     for (;;) {
       const next = waiting[0];
       if (next === undefined) break;
-      const leftMs = next.dueAt - performance.now();
+      const leftMs = calm ? 0 : next.dueAt - performance.now();
       if (leftMs > 0) {
         timer = setTimeout(pass, leftMs);
         break;

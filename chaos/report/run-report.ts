@@ -49,7 +49,7 @@ export function runReport(evidence: Evidence, verdict: Verdict): string {
         null,
         timeline({
           title: "Timeline",
-          note: "Seconds since the start. Lines across: a fault was injected. Hold the pointer on a bar for its story.",
+          note: "Hold the pointer on a bar for its story; times are seconds since the start.",
           lanes: [...instanceLanes(facts, until), ...sessionLanes(facts, until)],
           range: [0, until],
           marks: facts.faults.flatMap(({ injectedAt, kind, subject }) =>

@@ -37,6 +37,9 @@ const ROW = 17;
 const BAR = 11;
 const HEADING = 22;
 const AXIS = 26;
+/** Height of a line of marks' names, and the width of one of its letters. */
+const LABEL = 14;
+const LETTER = 6;
 
 const PAINT: Readonly<Record<StretchKind, string>> = {
   up: "var(--c2)",
@@ -62,13 +65,14 @@ const NAMES: readonly (readonly [string, StretchKind])[] = [
 /** What happened to whom and when: instances and faults above, what people waited for below. */
 export function timeline({ lanes, marks, note, range, title }: Timeline): Html {
   const groups = [...Map.groupBy(lanes, ({ group }) => group)];
-  const height = lanes.length * ROW + groups.length * HEADING + AXIS;
   const x = linearScale([range[0] / 1_000, range[1] / 1_000], [LEFT, WIDTH - RIGHT], {
     pieces: 12,
     exact: true,
   });
   const drawing: string[] = [];
-  let y = 0;
+  const named = labelsOf(marks, x);
+  let y = named.height;
+  drawing.push(...named.texts);
   for (const [group, members] of groups) {
     y += HEADING;
     drawing.push(`<text x="0" y="${y - 6}" font-weight="600">${escapeHtml(group)}</text>`);
@@ -78,6 +82,7 @@ export function timeline({ lanes, marks, note, range, title }: Timeline): Html {
     }
   }
   drawing.push(...marks.map((mark) => markOf(mark, x, y)), axisOf(x, y));
+  const height = y + AXIS;
   return figure(
     { title, note },
     raw(
@@ -85,6 +90,24 @@ export function timeline({ lanes, marks, note, range, title }: Timeline): Html {
     ),
     legend(NAMES.map(([name, kind]) => ({ name, color: colorOf(kind), block: true }))),
   );
+}
+
+/** Names of the marks above the lanes, in as many lines as keep them from running into each other. */
+function labelsOf(marks: Timeline["marks"], x: Scale): { readonly texts: string[]; readonly height: number } {
+  const ends: number[] = [];
+  const texts = marks
+    .toSorted((a, b) => a.at - b.at)
+    .map(({ at, label }) => {
+      const width = label.length * LETTER;
+      // At the right edge a name ends at its mark.
+      const flip = x.at(at / 1_000) + width > WIDTH;
+      const from = x.at(at / 1_000) - (flip ? width : 0);
+      const free = ends.findIndex((end) => end < from);
+      const line = free === -1 ? ends.length : free;
+      ends[line] = from + width + LETTER;
+      return `<text x="${px(from + 3)}" y="${line * LABEL + 11}">${escapeHtml(label)}</text>`;
+    });
+  return { texts, height: ends.length * LABEL };
 }
 
 function laneOf({ label, stretches }: Lane, x: Scale, y: number): string {
@@ -103,7 +126,7 @@ function laneOf({ label, stretches }: Lane, x: Scale, y: number): string {
 
 const markOf = ({ at, label }: Timeline["marks"][number], x: Scale, bottom: number): string => {
   const place = px(x.at(at / 1_000));
-  return `<line class="marker" x1="${place}" x2="${place}" y1="4" y2="${bottom}" stroke="var(--soft)"><title>${escapeHtml(label)}</title></line>`;
+  return `<line class="marker" x1="${place}" x2="${place}" y1="${HEADING - 6}" y2="${bottom}" stroke="var(--soft)"><title>${escapeHtml(label)}</title></line>`;
 };
 
 const axisOf = (x: Scale, y: number): string =>

@@ -9,8 +9,8 @@ export const thinNetwork = defineScenario({
   traffic: MAIN_TRAFFIC,
   durationMs: 6_000,
   faults: [
-    { atMs: 1000, fault: { kind: "rate", subject: "gateway-1", bytesPerSecond: 20_000, forMs: 5_000 } },
-    { atMs: 1000, fault: { kind: "rate", subject: "redis", bytesPerSecond: 60_000, forMs: 5_000 } },
+    { atMs: 1000, fault: { kind: "rate", subject: "gateway-1", bytesPerSecond: 6_000, forMs: 5_000 } },
+    { atMs: 1000, fault: { kind: "rate", subject: "redis", bytesPerSecond: 30_000, forMs: 5_000 } },
   ],
   // What has piled up has to pass.
   settleWithinMs: 45_000,

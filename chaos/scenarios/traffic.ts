@@ -38,6 +38,14 @@ export const LARGE_BODIES: TrafficSpec = {
   directives: ["chunks=4 delay=20 repeat=400", "chunks=3 delay=10"],
 };
 
+/** What is stored needs room at once. */
+export const LARGE_MESSAGES: TrafficSpec = {
+  ...MAIN_TRAFFIC,
+  perSecond: 8,
+  directives: ["chunks=2 delay=10"],
+  mix: { ...MAIN_TRAFFIC.mix, large: 0.6 },
+};
+
 /** Clients as bad as they may be. */
 export const QUARRELSOME: TrafficSpec = {
   ...MAIN_TRAFFIC,

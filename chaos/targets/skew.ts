@@ -2,8 +2,11 @@ import { readFile, rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { until } from "../../server/testing/until.ts";
 
-/** Variable that tells the preload where it is told how wrong its clock is to be. */
-export const SKEW_ENV = "OPENCLAW_HA_CHAOS_SKEW_DIR";
+/**
+ * Variable that tells the preload where it is told how wrong its clock is to be. A supervisor hands on everything but
+ * `OPENCLAW_HA_*`.
+ */
+export const SKEW_ENV = "CHAOS_SKEW_DIR";
 
 /** Loaded into every process of the deployment ahead of the program, by NODE_OPTIONS. */
 export const SKEW_PRELOAD = new URL("skewed-clock.mjs", import.meta.url).href;

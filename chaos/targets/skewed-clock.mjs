@@ -1,13 +1,13 @@
 /**
  * Preload of instances whose wall clock chaos may set wrong (skew.ts): `Date.now()`, `new Date()` and `Date()` follow
- * a file, read twice a second. Timers and performance.now() do not: a clock that is set wrong does not make time pass
+ * a file, read five times a second. Timers and performance.now() do not: a clock that is set wrong does not make time pass
  * faster. It is plain JavaScript, so that any Node may load it, and does nothing without its variable.
  */
 import { readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { isMainThread } from "node:worker_threads";
 
-const folder = process.env.OPENCLAW_HA_CHAOS_SKEW_DIR;
+const folder = process.env.CHAOS_SKEW_DIR;
 const id = process.env.OPENCLAW_HA_INSTANCE;
 const POLL_MS = 200;
 

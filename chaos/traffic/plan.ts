@@ -73,6 +73,8 @@ export interface PlanOptions {
 
 const QUEUE_MODES: readonly QueueMode[] = ["interrupt", "interrupt", "steer", "collect", "followup"];
 const ABORT_WITHIN_MS = 400;
+/** Larger than a page of any table, small enough to stay in its row. */
+const LARGE_CHARACTERS = 20_000;
 
 /**
  * Everything that the clients will do, drawn before anything is done: the same seed, the same plan. Sends come in an
@@ -116,7 +118,9 @@ export function planTraffic(options: PlanOptions): TrafficPlan {
     more: Partial<Message> = {},
   ): Message => {
     const key = more.key ?? `${run}-${++sends}`;
-    const words = `${markOf(key)} ${tenants[tenant]?.canary} ${pick(WORDS)} ${pick(WORDS)}`;
+    // Drawn only where it is asked for, so that it changes no other plan.
+    const padding = spec.mix.large && chance(spec.mix.large) ? ` ${"x".repeat(LARGE_CHARACTERS)}` : "";
+    const words = `${markOf(key)} ${tenants[tenant]?.canary} ${pick(WORDS)} ${pick(WORDS)}${padding}`;
     const usual = spec.directives.length === 0 ? "" : pick(spec.directives);
     const directives = failureAt(atMs) ?? usual;
     const intent = more.intent ?? (directives.includes("tool=") ? "tool" : "plain");

@@ -36,7 +36,7 @@ export async function runChaosCommand(
     seed,
     durationMs: flags.duration ?? null,
     reportDir,
-    plantedBug: env["OPENCLAW_HA_PLANTED_BUG"] || null,
+    plantedBug: null,
     clock,
     signal,
     progress,
@@ -47,7 +47,7 @@ export async function runChaosCommand(
         dataDir: context.deployment.dataDir,
         projectRoot,
         machine: env,
-        env: plantedBugOf(env),
+        env: {},
         clock,
         random,
         signal,
@@ -56,12 +56,6 @@ export async function runChaosCommand(
     ...(flags.keep === true ? { beforeClose: (target: Target) => keepUp(context, target) } : {}),
   });
 }
-
-/** Test builds have bugs that are switched on by name; every process of the deployment must be told. */
-const plantedBugOf = (env: CliContext["env"]): Record<string, string> => {
-  const bug = env["OPENCLAW_HA_PLANTED_BUG"];
-  return bug ? { OPENCLAW_HA_PLANTED_BUG: bug } : {};
-};
 
 /** Beside the deployments' own folders, one for each time. */
 function defaultReportDir({ clock, deployment }: CliContext): string {
