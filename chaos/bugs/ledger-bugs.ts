@@ -141,9 +141,9 @@ export const LEDGER_BUGS: readonly PlantedBug[] = [
     edits: [
       {
         file: GRANTS,
-        find: "    UPDATE sessions s SET updated_at = v_now, last_run_id = i.r,",
+        find: "      ), shown AS (",
         replace:
-          "    DELETE FROM idempotency_records d USING unnest(v_tenants, v_runs) AS i(t, r)\n    WHERE d.tenant_id = i.t AND d.idempotency_key = i.r;\n    UPDATE sessions s SET updated_at = v_now, last_run_id = i.r,",
+          "      ), forgotten AS (\n        DELETE FROM idempotency_records d USING ended e WHERE d.tenant_id = e.t AND d.idempotency_key = e.r\n      ), shown AS (",
       },
     ],
   },
