@@ -1,5 +1,6 @@
 import { Command, CommanderError } from "commander";
 import { HAError } from "../server/core/errors.ts";
+import { acceptCommand } from "./commands/accept.ts";
 import { chaosCommand } from "./commands/chaos.ts";
 import { doctorCommand } from "./commands/doctor.ts";
 import { downCommand } from "./commands/down.ts";
@@ -37,6 +38,7 @@ const COMMANDS: readonly ((context: CliContext) => Command)[] = [
   doctorCommand,
   chaosCommand,
   loadtestCommand,
+  acceptCommand,
   tenantCommand,
   serveCommand,
 ];

@@ -55,7 +55,8 @@ export async function loadTest(context: CliContext, name: string, flags: LoadTes
   tellMissed(context, result);
 }
 
-function findK6(context: CliContext, install: boolean): Promise<string> | string {
+/** @throws HAError MISSING_DEPENDENCY with the one command that installs it */
+export function findK6(context: CliContext, install: boolean): Promise<string> | string {
   const { env, output, projectRoot, signal } = context;
   const find = programFinder({ packageRoot: projectRoot, env });
   const machine: Machine = { packageRoot: projectRoot, env, find };
