@@ -1,12 +1,12 @@
 import { Client } from "pg";
 import { afterAll, beforeAll, expect, it, onTestFinished } from "vitest";
-import type { WorkerId } from "../../core/ids.ts";
-import { newKey, storeWorld } from "../../ports/contract/store-world.ts";
+import { tenantId, type WorkerId } from "../../core/ids.ts";
+import { newKey, storeWorld, unique } from "../../ports/contract/store-world.ts";
 import { openPostgresStores } from "../../testing/postgres-stores.ts";
 import { testPostgres, type TestDatabase } from "../../testing/services.ts";
 import { until } from "../../testing/until.ts";
 
-/** Lease rows come before rows of workers; whoever has a worker's row already waits for no lease. */
+/** What calls wait for. Lease rows come before rows of workers; whoever has a worker's row already waits for no lease. */
 let database: TestDatabase;
 
 beforeAll(async () => {
@@ -65,4 +65,30 @@ it("a claim waits for no worker that a sweep is judging", async () => {
   expect(await claimAs(young, key)).toEqual({ kind: "busy" });
   await other.query("COMMIT");
   expect(await claimAs(young, key)).toMatchObject({ kind: "granted", grant: { attempt: 2 } });
+});
+
+it("workers that poll together wait for one another only where they want the same tenant's lane", async () => {
+  const { ledger, worker, accept, pool, directory, request, other } = await heldSession();
+  const [first, second] = [await worker("first"), await worker("second")];
+  const neighbour = tenantId(unique("neighbour"));
+  await directory.addTenant(neighbour, pool);
+  for (let i = 0; i < 3; i++) await accept(newKey("mine"));
+  await accept(newKey("cron"), { lane: "cron" });
+  const [theirs] = await ledger.accept([request(newKey(), { tenant: neighbour })]);
+  const widths = { main: 3, subagent: 1, cron: 1 }; // one of `main` is held
+  const mine = await other.query("SELECT * FROM claim_ready($1, $2, 1, $3)", [first, [pool], widths]);
+  expect(mine.rows).toHaveLength(1);
+
+  const found = await ledger.claimReady(second, [pool], 8, widths);
+  expect(found.map(({ lane, tenant }) => [lane, tenant === neighbour])).toEqual(
+    expect.arrayContaining([
+      ["cron", false],
+      ["main", true],
+    ]),
+  );
+  expect(found).toHaveLength(2);
+  expect(theirs).toMatchObject({ kind: "new" });
+  const waiting = ledger.claimReady(second, [pool], 8, widths);
+  await other.query("COMMIT");
+  expect(await waiting).toHaveLength(1);
 });

@@ -258,5 +258,36 @@ describe.each(["as migrated, never analysed with data", "analysed"])(
       const sweep = await plansOf("SELECT * FROM sweep(10000, 400, 3)", []);
       expect(sweep.plans).not.toMatch(new RegExp(`Seq Scan on (${TABLES.replace("tenants|", "")})\\b`));
     });
+
+    it("claims ready sessions without the queue by key, however many there are", async () => {
+      const first = state === "analysed" ? 60_000 : 20_000;
+      const name = `ready-${state.slice(0, 3)}`;
+      await client.query(
+        `WITH ready AS (
+           UPDATE session_leases SET ready_since = clock_timestamp() - next_order * interval '1 s', queued = 1, next_order = next_order + 1
+           WHERE tenant_id = 'big' AND CASE WHEN session_id ~ '^[0-9]+$' THEN session_id::int BETWEEN ${first} AND ${first} + 19999 END RETURNING *)
+         INSERT INTO runs (tenant_id, run_id, session_key, session_id, agent_id, lane, run_order, accepted_at)
+         SELECT tenant_id, '${name}-' || session_id, session_key, session_id, 'main', 'main', next_order, ready_since FROM ready`,
+      );
+      // A lane before the large one: the walk that began at the large one goes round to it, and ends there.
+      await client.query(
+        "INSERT INTO session_leases (tenant_id, session_key, session_id, pool, lane, queued, ready_since) VALUES ('a', 'agent:main:1', '1', 'shared', 'main', 1, clock_timestamp()) ON CONFLICT (tenant_id, session_key) DO UPDATE SET queued = 1, ready_since = excluded.ready_since",
+      );
+      const claimed = await plansOf(
+        `SELECT * FROM claim_ready('w.1', '{other,shared}', ${BATCH}, '{"main": 1000}')`,
+        [],
+      );
+      expect(claimed.rows).toHaveLength(BATCH);
+      expect(scansIn(claimed.plans)).toEqual([]);
+      const releases = claimed.rows.map((row) => {
+        return { t: "big", s: row["session_key"], r: row["run_id"], tok: row["token"] };
+      });
+      await client.query("SELECT release_runs($1)", [JSON.stringify(releases)]);
+      await client.query("DELETE FROM runs WHERE ended_at IS NULL AND run_id LIKE $1", [`${name}-%`]);
+      await client.query(
+        "UPDATE session_leases SET ready_since = NULL, queued = 0 WHERE ready_since IS NOT NULL",
+      );
+      await client.query("VACUUM session_leases");
+    });
   },
 );

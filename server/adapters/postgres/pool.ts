@@ -17,10 +17,11 @@ const CONNECT_TIMEOUT_MS = 3_000;
 
 /**
  * Plans must not depend on what the statistics know of the one tenant that is asked for: in a new database that is
- * nothing, and then every session of the tenant is read to find one (000009_generic_plans.sql).
+ * nothing, and then every session of the tenant is read to find one (000009_generic_plans.sql). Statements read pages:
+ * parallel workers would only read ahead of the limit.
  */
 const SETTINGS =
-  "-c search_path=openclaw_ha -c idle_in_transaction_session_timeout=10000 -c plan_cache_mode=force_generic_plan";
+  "-c search_path=openclaw_ha -c idle_in_transaction_session_timeout=10000 -c plan_cache_mode=force_generic_plan -c max_parallel_workers_per_gather=0";
 
 /** Counts and tokens stay far below 2^53, so a bigint is read as a number. */
 const types: CustomTypesConfig = {

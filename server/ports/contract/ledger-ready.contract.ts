@@ -95,6 +95,15 @@ export function ledgerReadyContract(open: OpenStores): void {
       expect(grants.map(({ tenant }) => tenant)).toContain(other);
     });
 
+    it("stays within the widths also between those who ask at the same moment", async () => {
+      const { ledger, accept, worker, pool } = await storeWorld(open);
+      for (let i = 0; i < 10; i++) await accept(newKey());
+      const workers = await Promise.all(Array.from({ length: 4 }, (_, i) => worker(`worker-${i}`)));
+      const widths = { ...WIDE, main: 3 };
+      const claims = await Promise.all(workers.map((by) => ledger.claimReady(by, [pool], 4, widths)));
+      expect(claims.flat()).toHaveLength(3);
+    });
+
     it("gives a session to one of those who ask at the same moment", async () => {
       const { ledger, accept, worker, pool } = await storeWorld(open);
       for (let i = 0; i < 10; i++) await accept(newKey());
