@@ -34,6 +34,11 @@ worker   2      4       auto, 2 to 8
     );
   });
 
+  it("marks tenants that are shut out", () => {
+    const tenants = [{ id: "acme", pool: "shared", disabled: true } as const];
+    expect(statusText(exampleView({ tenants }), EXAMPLE_NOW)).toContain("acme    shared (disabled)");
+  });
+
   it("says that nobody supervises what runs", () => {
     const view = exampleView({ phase: "degraded", supervisor: { pid: null } });
     expect(statusText(view, EXAMPLE_NOW)).toContain("no supervisor is running: `openclaw-ha up` starts one");

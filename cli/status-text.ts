@@ -29,7 +29,8 @@ export function statusText(view: DeploymentView, now: number): string {
   const stores = Object.entries(view.stores);
   if (stores.length > 0) lines.push("", table([["STORE", "MODE", "STATE", "PID"], ...stores.map(storeRow)]));
   if (view.tenants.length > 0) {
-    lines.push("", table([["TENANT", "POOL"], ...view.tenants.map(({ id, pool }) => [id, pool])]));
+    const rows = view.tenants.map(({ disabled, id, pool }) => [id, disabled ? `${pool} (disabled)` : pool]);
+    lines.push("", table([["TENANT", "POOL"], ...rows]));
   }
   if (view.scaling !== undefined && view.phase !== "stopped") {
     lines.push("", scalingText(view.scaling, now));

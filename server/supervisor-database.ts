@@ -62,7 +62,11 @@ export function supervisorDatabase(): SupervisorDatabase {
         postgresScalingStore({ pool }).sizes(DECISIONS),
       ]);
       return {
-        tenants: tenants.map(({ id, pool: of }) => ({ id, pool: of })),
+        tenants: tenants.map(({ id, pool: of, disabled }) => ({
+          id,
+          pool: of,
+          ...(disabled ? { disabled } : {}),
+        })),
         queue,
         sizes: sizes.map(({ pool: of, desired, decisions }) => ({
           pool: of,

@@ -76,6 +76,11 @@ describe("tenants of a deployment", () => {
       what: "a login of the disabled tenant that is refused",
     });
     expect(await ours.request("sessions.list", {})).toMatchObject({ ok: true });
+    expect((await deployment.status()).tenants).toContainEqual({
+      id: "acme",
+      pool: "shared",
+      disabled: true,
+    });
     await ours.close();
     await cli("tenant", "enable", "acme");
     await until(async () => (await cli("send", "--tenant", "acme", "back")).exitCode === 0, {

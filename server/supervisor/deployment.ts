@@ -74,7 +74,7 @@ export type DesiredTopology = z.infer<typeof desiredSchema>;
 
 const observationSchema = z.object({
   at: z.string(),
-  tenants: z.array(z.object({ id: z.string(), pool: z.string() })),
+  tenants: z.array(z.object({ id: z.string(), pool: z.string(), disabled: z.literal(true).optional() })),
   queue: z.object({ ready: z.number(), running: z.number(), oldestReadyMs: z.number() }),
   sizes: z
     .array(

@@ -26,7 +26,7 @@ export interface DeploymentView {
   readonly stores: Readonly<Record<string, StoreView>>;
   /** The demo model server; null where it does not run. */
   readonly demoModel: InstanceView | null;
-  readonly tenants: readonly { readonly id: string; readonly pool: string }[];
+  readonly tenants: readonly { readonly id: string; readonly pool: string; readonly disabled?: true }[];
   /** As Postgres told it; `stale` where it cannot be asked now, with the time of the last answer. */
   readonly queue: {
     readonly ready: number;
