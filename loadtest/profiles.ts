@@ -150,13 +150,16 @@ export const PROFILES: readonly Profile[] = [
     name: "ramp-to-limit",
     claim: "Past the limit of the machine the service slows down or refuses, and fails nothing.",
     rate: 5,
+    // What queues past the limit has not failed: it is waited for.
+    drainSeconds: 240,
+    runTimeoutMs: 600_000,
     groups: [
       group({
         clients: 100,
         clientsPerVu: 20,
         stages: [
           constant("ramp", 10, 5),
-          { phase: "ramp", seconds: 120, from: 5, to: 300 },
+          { phase: "ramp", seconds: 120, from: 5, to: 200 },
           constant("recovery", 20, 5),
         ],
         mix: { history: 0.05, abort: 0 },

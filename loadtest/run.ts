@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readFile, rm, rmdir, unlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { HAError } from "../server/core/errors.ts";
@@ -50,7 +50,8 @@ export interface LoadTest {
 export async function runLoadTest(test: LoadTest): Promise<LoadTestResult> {
   const { profile, reportDir, target } = test;
   const startedAt = new Date().toISOString();
-  await mkdir(reportDir, { recursive: true });
+  // Before the load, because a report that cannot be written should be told then.
+  const made = await mkdir(reportDir, { recursive: true });
   // The plan holds tokens, the summary figures only: neither outlives the run, and nobody else may read them.
   const folder = await mkdtemp(path.join(tmpdir(), "openclaw-ha-loadtest-"));
   try {
@@ -65,6 +66,10 @@ export async function runLoadTest(test: LoadTest): Promise<LoadTestResult> {
     await writeFile(path.join(reportDir, "result.json"), JSON.stringify(kept));
     await writeFile(result.report, loadReport({ profile, result, series, baseline: test.baseline }));
     return result;
+  } catch (error) {
+    // What is in it already is somebody else's, and rmdir refuses.
+    if (made !== undefined) await rmdir(reportDir).catch(() => undefined);
+    throw error;
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
@@ -83,6 +88,7 @@ async function measure(test: LoadTest, plan: Plan, folder: string): Promise<Meas
   const samples = new Samples();
   const watch = watchCpu(target.processes);
   const live = watchProgress({ plan, samples, progress });
+  let begun = false;
   let loading = false;
   try {
     const { exitCode, complaints } = await runK6({
@@ -95,6 +101,9 @@ async function measure(test: LoadTest, plan: Plan, folder: string): Promise<Meas
         const sample = parseSample(line);
         if (sample === null) return;
         samples.add(sample);
+        // All VUs have read the plan before the first one does anything: should we be killed, no token is left.
+        if (!begun) void unlink(planFile).catch(() => undefined);
+        begun = true;
         if (!loading && sample.metric === "sent") {
           loading = true;
           watch.begin();

@@ -24,6 +24,7 @@ import { schedule, totalSeconds, uniform } from "./schedule.ts";
 const TURNS_MAX = 8;
 /** Between two tries to connect; the first follows at once. */
 const RECONNECT_MS = [0, 50, 200, 500, 1_000];
+const FOLLOW_AGAIN_MS = 200;
 /** How often a client looks for runs that take too long. */
 const WATCH_MS = 1_000;
 const HISTORY_ROWS = 20;
@@ -92,7 +93,10 @@ export function startClient(plan: Plan, group: Group, index: number, loadBeganAt
     const params = { runId: run.key, sessionKey: run.session.key, afterRunSeq: run.streamed.lastRunSeq };
     countRequest("follow", run.tags);
     connection?.request("openclaw-ha.runs.follow", params, ({ failure }) => {
-      if (failure !== null && failure !== CONNECTION_LOST) countFailure(failure, "follow", run.tags);
+      if (failure === null || failure === CONNECTION_LOST) return;
+      countFailure(failure, "follow", run.tags);
+      // The run goes on whether or not it can be followed now.
+      if (failure.kind !== "client") setTimeout(() => open.has(run.key) && resume(run), FOLLOW_AGAIN_MS);
     });
   };
 
