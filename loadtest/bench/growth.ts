@@ -1,4 +1,5 @@
 import { randomInt } from "node:crypto";
+import { Client } from "pg";
 import { systemPorts } from "../../server/wiring.ts";
 import { testDatabases } from "../../server/testing/test-database.ts";
 import { openControlPath } from "./control-path.ts";
@@ -134,6 +135,7 @@ async function turn(stores: BenchStores, { url, size, sessions }: Case, load: Lo
   };
   try {
     await pass(2 * inFlight);
+    const wal = await walBytes(url);
     const processes = [process.pid, ...stores.pids];
     const before = cpuSecondsByKind(processes);
     const seconds = await pass(runs);
@@ -143,6 +145,7 @@ async function turn(stores: BenchStores, { url, size, sessions }: Case, load: Lo
       runsPerSecond: Math.round(runs / seconds),
       cpuMsPerRun: rounded(Object.values(cpu).reduce((sum, ms) => sum + ms, 0)),
       postgresCpuMsPerRun: cpu["postgres"] ?? 0,
+      walKbPerRun: rounded(((await walBytes(url)) - wal) / runs / 1_024),
       ...Object.fromEntries(
         Object.entries(times).flatMap(([call, samples]) => [
           [`${call}P50Ms`, percentile(samples, 0.5)],
@@ -153,4 +156,15 @@ async function turn(stores: BenchStores, { url, size, sessions }: Case, load: Lo
   } finally {
     await path.close();
   }
+}
+
+/** Where the write-ahead log of the server stands. */
+async function walBytes(url: string): Promise<number> {
+  const client = new Client({ connectionString: url });
+  await client.connect();
+  const { rows } = await client.query<{ bytes: string }>(
+    "SELECT pg_current_wal_insert_lsn() - '0/0'::pg_lsn AS bytes",
+  );
+  await client.end();
+  return Number(rows[0]?.bytes);
 }

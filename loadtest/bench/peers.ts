@@ -7,9 +7,9 @@ import { keyedLoad, KEYS, waiters, WINDOW } from "./peers/keyed-load.ts";
 import { openclawHa } from "./peers/openclaw-ha.ts";
 import type { Peer } from "./peers/peer.ts";
 import { pgBoss } from "./peers/pg-boss.ts";
-import { cpuOf, type PeerPass, peersTable } from "./peers/table.ts";
+import { type PeerPass, peersTable } from "./peers/table.ts";
 import { judge, overlapCounter } from "./peers/verdict.ts";
-import { median, progress, result } from "./report.ts";
+import { cpuOf, median, progress, result } from "./report.ts";
 import { type BenchStores, startStores } from "./stores.ts";
 
 const PEERS = [openclawHa, graphileWorker, pgBoss, bullmqOnPostgres, bullmqOnRedis];

@@ -9,6 +9,10 @@ export interface Figures {
   readonly cpuMsPerRunOf: Readonly<Record<string, number>>;
 }
 
+/** CPU milliseconds of one run, all processes together. */
+export const cpuOf = ({ cpuMsPerRunOf }: Figures): number =>
+  toMicroseconds(Object.values(cpuMsPerRunOf).reduce((sum, ms) => sum + ms, 0));
+
 /** The value below which a share of the samples lies, rounded to two digits. */
 export function percentile(samples: readonly number[], share: number): number {
   if (samples.length === 0) return Number.NaN;
@@ -16,6 +20,9 @@ export function percentile(samples: readonly number[], share: number): number {
   const value = sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? Number.NaN;
   return rounded(value);
 }
+
+/** Milliseconds with three digits: a run of the floor costs some hundredths. */
+const toMicroseconds = (ms: number): number => Math.round(ms * 1_000) / 1_000;
 
 export const rounded = (value: number): number => Math.round(value * 100) / 100;
 
@@ -35,5 +42,8 @@ export const result = (value: unknown): void =>
 /** CPU milliseconds per run between two readings of the process table. */
 export const cpuMsPerRun = (before: CpuSeconds, after: CpuSeconds, runs: number): Record<string, number> =>
   Object.fromEntries(
-    Object.entries(after).map(([kind, cpu]) => [kind, rounded(((cpu - (before[kind] ?? 0)) * 1_000) / runs)]),
+    Object.entries(after).map(([kind, cpu]) => [
+      kind,
+      toMicroseconds(((cpu - (before[kind] ?? 0)) * 1_000) / runs),
+    ]),
   );

@@ -27,7 +27,7 @@ export const bullmqOnRedis: Peer = {
   name: `BullMQ ${VERSION} on Redis`,
   setup: `no groups outside its paid edition: keys hashed to ${SHARDS.redis} queues of global concurrency 1; AOF with appendfsync everysec, as its page Going to production has it`,
   guarantees: { acknowledged: "in Redis' memory, on disk within a second", ...SHARED_GUARANTEES },
-  jobs: 10_000,
+  jobs: 6_000,
   async start(stores, duties) {
     const redis = new Redis(stores.redisUrl, { maxRetriesPerRequest: null });
     await redis.config("SET", "appendonly", "yes");
@@ -54,7 +54,7 @@ export const bullmqOnPostgres: Peer = {
   name: `BullMQ ${VERSION} on PostgreSQL`,
   setup: `as on Redis, over ${SHARDS.postgres} queues, with createPostgresBackend`,
   guarantees: { acknowledged: "after the commit", ...SHARED_GUARANTEES },
-  jobs: 4_000,
+  jobs: 1_500,
   async start({ postgresUrl }: PeerStores, duties) {
     const { Queue: PostgresQueue, Worker: PostgresWorker } = withBackend(createPostgresBackend);
     const pool = new Pool({ connectionString: postgresUrl, max: 64, options: "-c search_path=bullmq" });

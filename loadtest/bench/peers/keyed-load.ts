@@ -41,15 +41,17 @@ export async function keyedLoad(
   { wait }: Waiters,
 ): Promise<{ readonly figures: Figures; readonly jobs: readonly KeyedJob[] }> {
   const jobs: KeyedJob[] = [];
+  // Keys of their own for each load: the stores may remember the keys of the last one.
+  const name = randomUUID();
   const ackMs: number[] = [];
   const endToEndMs: number[] = [];
   let left = 0;
 
-  const produce = async (key: string, pass: string): Promise<void> => {
+  const produce = async (key: string): Promise<void> => {
     const underWay: Promise<void>[] = [];
     for (let place = 1; left-- > 0; place++) {
       if (underWay.length >= WINDOW) await underWay.shift();
-      const job = { id: randomUUID(), key: `${key}-${pass}`, place, text: MESSAGE };
+      const job = { id: randomUUID(), key, place, text: MESSAGE };
       jobs.push(job);
       const sentAt = performance.now();
       const ended = wait(job.id).then(() => void endToEndMs.push(performance.now() - sentAt));
@@ -59,11 +61,11 @@ export async function keyedLoad(
     }
     await Promise.all(underWay);
   };
-  const pass = async (name: string, size: number): Promise<number> => {
+  const pass = async (part: string, size: number): Promise<number> => {
     left = size;
     ackMs.length = endToEndMs.length = 0;
     const began = performance.now();
-    await Promise.all(Array.from({ length: KEYS }, (_, n) => produce(`agent:main:key-${n}`, name)));
+    await Promise.all(Array.from({ length: KEYS }, (_, n) => produce(`agent:main:${name}-${part}-${n}`)));
     await peer.drained();
     return (performance.now() - began) / 1_000;
   };

@@ -19,7 +19,7 @@ export const openclawHa: Peer = {
     staleWorker: "every write is refused by its fencing token",
     told: "every step as an event, resumable on any gateway",
   },
-  jobs: 10_000,
+  jobs: 6_000,
   async start(stores, duties) {
     const path = await openControlPath({
       ...stores,

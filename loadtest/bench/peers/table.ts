@@ -1,14 +1,10 @@
-import { type Figures, median, rounded } from "../report.ts";
+import { cpuOf, type Figures, median } from "../report.ts";
 import type { Guarantees } from "./peer.ts";
 import { isClean, type Verdict } from "./verdict.ts";
 
 export interface PeerPass extends Figures {
   readonly verdict: Verdict;
 }
-
-/** CPU milliseconds of one job, all processes together. */
-export const cpuOf = ({ cpuMsPerRunOf }: Figures): number =>
-  rounded(Object.values(cpuMsPerRunOf).reduce((sum, ms) => sum + ms, 0));
 
 export interface PeersDocument {
   readonly date: string;
