@@ -30,11 +30,13 @@ const OPTIONS = {
 const STUCK_ONCE = "chunks=6 stall=3 times=1";
 /** Images are built before the tests start where `npm test` runs them; else here, which takes minutes once. */
 const BUILD_MS = 600_000;
-const READY_MS = 60_000;
+/** Of what takes seconds: ten containers on a busy machine may take their time. */
+const READY_MS = 150_000;
+const LONG = { timeout: 300_000 };
 
 const where = containersWanted() ? "" : " (skipped: no containers in this run, its first line says why)";
 
-describe.skipIf(!containersWanted())(`a deployment in containers${where}`, () => {
+describe.skipIf(!containersWanted())(`a deployment in containers${where}`, LONG, () => {
   let deployment: DockerDeployment;
   let database: Pool;
 
@@ -204,6 +206,7 @@ describe.skipIf(!containersWanted())(`a deployment in containers${where}`, () =>
 
 describe.skipIf(!containersWanted())(
   `a deployment in containers on NATS, S3 and a small disk${where}`,
+  LONG,
   () => {
     it("refuses retryably while PostgreSQL's disk is full, and goes on once there is room; nothing of it is left", async () => {
       const deployment = await startDockerDeployment({
