@@ -93,9 +93,10 @@ async function targetOf(deployment: DockerDeployment, options: DockerTargetOptio
     folders: { objects: folder, logs: null },
     subjects: () =>
       Promise.all(
-        deployment.parts.flatMap(({ id, pid, pool }) =>
-          isSubject(pool) ? [pid().then((now) => ({ id, pool, pid: now }))] : [],
-        ),
+        deployment.parts.flatMap((part) => {
+          const { id, pool } = part;
+          return isSubject(pool) ? [part.pid().then((pid) => ({ id, pool, pid }))] : [];
+        }),
       ),
     async signal(id: string, signal: FaultSignal) {
       const part = deployment.part(id);
