@@ -108,8 +108,10 @@ describe.skipIf(!containersWanted())(`a deployment in containers${where}`, LONG,
     const slow = say(client, "chunks=10 delay=100");
     const worker = deployment.part(await holderOf(slow));
     await until(() => client.heard.some(({ state }) => state === "delta"), { timeoutMs: READY_MS });
+    const exits = worker.exits().length;
     await worker.stop(20_000);
-    expect(worker.exits().at(-1) ?? 0).toBe(0);
+    await until(() => worker.exits().length > exits);
+    expect(worker.exits().at(-1)).toBe(0);
     expect(await worker.pid()).toBeNull();
     await client.ended(READY_MS);
     const after = await record(client);
