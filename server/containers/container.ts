@@ -1,8 +1,9 @@
 import type * as Testcontainers from "testcontainers";
-import type { StartedTestContainer, WaitStrategy } from "testcontainers";
+import type { StartedTestContainer } from "testcontainers";
 import { HAError } from "../core/errors.ts";
 import type { Docker } from "./docker.ts";
 import { ownerLabels, type Owner } from "./ownership.ts";
+import { type ReadyCheck, waitStrategy } from "./ready-check.ts";
 
 export interface ContainerSpec {
   readonly image: string;
@@ -25,8 +26,7 @@ export interface ContainerSpec {
   readonly memoryBytes?: number;
   /** Share of the machine: 0.5 is half a core. */
   readonly cpus?: number;
-  /** When it counts as started, from the library `testcontainers`. */
-  readonly ready: (wait: typeof Testcontainers.Wait) => WaitStrategy;
+  readonly ready: ReadyCheck;
   /** Default 60 s. */
   readonly startTimeoutMs?: number;
 }
@@ -61,10 +61,10 @@ const START_TIMEOUT_MS = 60_000;
  * @throws HAError MISSING_DEPENDENCY where the library is not installed
  */
 export async function startContainer(docker: Docker, spec: ContainerSpec): Promise<Container> {
-  const { GenericContainer, Wait } = await testcontainers();
+  const library = await testcontainers();
   const { publish } = spec;
 
-  class OwnContainer extends GenericContainer {
+  class OwnContainer extends library.GenericContainer {
     /** What the library has no words for, and what it would do with a container of its own (Ryuk). */
     configured(): this {
       this.withAutoCleanup(false);
@@ -89,7 +89,7 @@ export async function startContainer(docker: Docker, spec: ContainerSpec): Promi
     .withLabels({ ...ownerLabels(spec.owner) })
     .withEnvironment({ ...spec.environment })
     .withTmpFs({ ...spec.tmpfs })
-    .withWaitStrategy(spec.ready(Wait))
+    .withWaitStrategy(waitStrategy(library, spec.ready, publish?.on))
     .withStartupTimeout(spec.startTimeoutMs ?? START_TIMEOUT_MS)
     .withCopyContentToContainer(
       (spec.files ?? []).map(({ content, path }) => ({ content, target: path, mode: 0o644 })),

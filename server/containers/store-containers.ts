@@ -54,7 +54,7 @@ export async function startPostgresContainer(
     environment: { POSTGRES_PASSWORD: password },
     publish: { port: POSTGRES_PORT, on: place.port },
     // Over TCP, which only the lasting server answers: the one that prepares the data listens on a socket file alone.
-    ready: (wait) => wait.forSuccessfulCommand("pg_isready --quiet --host 127.0.0.1 --username postgres"),
+    ready: { command: "pg_isready --quiet --host 127.0.0.1 --username postgres" },
   });
   const url = (at: string): string => `postgres://postgres:${password}@${at}/postgres`;
   return { container, url: url(`127.0.0.1:${place.port}`), innerUrl: url(`${place.name}:${POSTGRES_PORT}`) };
@@ -69,7 +69,7 @@ export async function startRedisContainer(docker: Docker, place: StorePlace): Pr
     files: [{ path: "/etc/openclaw-ha-redis.conf", content: config }],
     command: ["redis-server", "/etc/openclaw-ha-redis.conf"],
     publish: { port: REDIS_PORT, on: place.port },
-    ready: (wait) => wait.forLogMessage("Ready to accept connections"),
+    ready: { log: "Ready to accept connections" },
   });
   const url = (at: string): string => `redis://:${password}@${at}`;
   return { container, url: url(`127.0.0.1:${place.port}`), innerUrl: url(`${place.name}:${REDIS_PORT}`) };
@@ -89,7 +89,7 @@ export async function startNatsContainer(docker: Docker, place: StorePlace): Pro
     files: [{ path: "/etc/openclaw-ha-nats.conf", content: `${config}\n` }],
     command: ["--config", "/etc/openclaw-ha-nats.conf"],
     publish: { port: NATS_PORT, on: place.port },
-    ready: (wait) => wait.forLogMessage("Server is ready"),
+    ready: { log: "Server is ready" },
   });
   const url = (at: string): string => `nats://openclaw:${password}@${at}`;
   return { container, url: url(`127.0.0.1:${place.port}`), innerUrl: url(`${place.name}:${NATS_PORT}`) };
@@ -103,7 +103,7 @@ export async function startS3Container(docker: Docker, place: StorePlace): Promi
     environment: { ROOT_ACCESS_KEY: accessKeyId, ROOT_SECRET_KEY: secretAccessKey },
     command: ["--port", `:${S3_PORT}`, "--keep-alive", "--health", "/health", "posix", "/data"],
     publish: { port: S3_PORT, on: place.port },
-    ready: (wait) => wait.forHttp("/health", S3_PORT),
+    ready: { http: "/health" },
   });
   return {
     container,

@@ -47,7 +47,7 @@ export async function startInstances(options: InstancesOptions): Promise<Instanc
       },
       volumes: isModel ? {} : objects,
       publish: { port: PORT, on: port },
-      ready: (wait) => wait.forHttp(readyPath, PORT),
+      ready: { http: readyPath },
     });
     readyUrls.set(id, `http://127.0.0.1:${port}${readyPath}`);
     parts.push(keepPart({ ...options, id, pool, container }));
