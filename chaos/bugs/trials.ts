@@ -104,6 +104,30 @@ export const TRIALS: readonly Trial[] = [
     hasTools: false,
   },
   {
+    name: "two-tenants",
+    claim: "Two tenants with sessions of one name, served by the same processes, never read each other.",
+    topology: { ...SMALL, gateways: 1, workers: 1 },
+    traffic: {
+      tenants: 2,
+      sessions: 2,
+      clients: 4,
+      perSecond: 20,
+      hot: 0,
+      // The answer repeats what the model was sent of the conversation.
+      directives: ["recall"],
+      mix: { ...QUIET, histories: 0.1 },
+    },
+    durationMs: 2_000,
+    faults: [],
+    // As above.
+    settleWithinMs: 10_000,
+    validators: EVERYTHING,
+    needs: [],
+    seed: 11,
+    equipment: [],
+    hasTools: false,
+  },
+  {
     name: "worker-killed",
     claim: "Workers that are killed and connections that are cut in the middle of answers cost no event.",
     topology: SMALL,
@@ -205,16 +229,16 @@ export const TRIALS: readonly Trial[] = [
     topology: SMALL,
     traffic: {
       tenants: 2,
-      sessions: 3,
+      sessions: 4,
       clients: 4,
-      perSecond: 5,
-      hot: 0.3,
+      perSecond: 12,
+      hot: 0,
       directives: ["chunks=12 delay=90"],
       mix: QUIET,
     },
-    durationMs: 2_200,
+    durationMs: 3_000,
     faults: [],
-    // Nothing is broken: the runs of a hot session take their time, one after another.
+    // Nothing is broken: all sessions have a few runs of a second, so that both workers are busy at each heartbeat.
     settleWithinMs: 20_000,
     validators: EVERYTHING,
     needs: [],

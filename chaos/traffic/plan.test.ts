@@ -21,7 +21,8 @@ const sends = ({ actions }: TrafficPlan) => actions.filter((action) => action.ki
 const messagesOf = (action: Action) =>
   action.kind === "send" ? [action.message] : action.kind === "reordered" ? action.messages : [];
 
-const tenantOf = ({ tenants }: TrafficPlan, words: string): number =>
+/** Whose message it is, by the canary in it. */
+const tenantOf = ({ tenants }: TrafficPlan, { words }: { readonly words: string }): number =>
   tenants.findIndex(({ canary }) => words.includes(canary));
 
 describe("a traffic plan", () => {
@@ -43,9 +44,11 @@ describe("a traffic plan", () => {
     const made = plan();
     const messages = made.actions.flatMap(messagesOf);
     expect(new Set(messages.map(({ key }) => key)).size).toBe(messages.length);
-    for (const { key, sessionKey, words } of messages) {
-      expect(sessionKey.startsWith("agent:main:r1-")).toBe(true);
-      expect(words.startsWith(`<${key}> ${made.tenants[tenantOf(made, words)]?.canary}`)).toBe(true);
+    for (const message of messages) {
+      const tenant = tenantOf(made, message);
+      expect(message.words.startsWith(`<${message.key}> ${made.tenants[tenant]?.canary}`)).toBe(true);
+      // Sessions but the first have one key in all tenants; that one names its tenant.
+      expect(message.sessionKey).toMatch(new RegExp(`-(own-${tenant}|[1-9])$`));
     }
     const [one, two] = made.tenants;
     expect(one?.canary).not.toBe(two?.canary);
@@ -68,7 +71,7 @@ describe("a traffic plan", () => {
       expect(is).toBe(true);
     }
     for (const { client, follower, message, twin } of all) {
-      const tenant = tenantOf(made, message.words);
+      const tenant = tenantOf(made, message);
       const involved = [client, twin, follower].filter((who) => who !== null);
       expect(involved.map((who) => made.clients[who]?.tenant)).toEqual(involved.map(() => tenant));
       expect(twin).not.toBe(client);
