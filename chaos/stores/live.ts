@@ -1,9 +1,13 @@
 import type { Pool } from "pg";
 
 const HOLDER = `SELECT w.instance FROM openclaw_ha.runs r JOIN openclaw_ha.workers w USING (worker_id)
-  WHERE r.tenant_id = $1 AND r.session_key = $2 AND r.status = 'running' AND r.ended_at IS NULL`;
+  WHERE r.tenant_id = $1 AND r.session_key = $2 AND r.status = 'running' AND r.ended_at IS NULL
+    AND r.started_at < clock_timestamp() - interval '120 milliseconds'`;
 
-/** The instance that executes a run of that session now; null while there is none. */
+/**
+ * The instance that executes a run of that session now; null while there is none. It has had the run for a moment, so
+ * that what is done to it meets clients in the middle of an answer.
+ */
 export async function holderOf(database: Pool, tenant: string, sessionKey: string): Promise<string | null> {
   const { rows } = await database.query<{ instance: string }>(HOLDER, [tenant, sessionKey]);
   return rows[0]?.instance ?? null;
