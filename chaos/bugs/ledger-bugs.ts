@@ -151,7 +151,7 @@ export const LEDGER_BUGS: readonly PlantedBug[] = [
     name: "history-of-all-tenants",
     what: "rows of a transcript are read by session key alone, and row-level security does not cover them",
     promise: "isolated",
-    trial: "busy",
+    trial: "two-tenants",
     edits: [
       {
         file: "migrate/sql/000002_row_level_security.sql",

@@ -1,7 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { systemClock } from "../../server/adapters/system/clock.ts";
-import { systemRandom } from "../../server/adapters/system/random.ts";
+import type { Clock } from "../../server/ports/clock.ts";
+import type { Random } from "../../server/ports/random.ts";
 import { judge, type Verdict } from "../judge.ts";
 import { recordRun } from "../record-run.ts";
 import { storesSnapshot } from "../stores/snapshot.ts";
@@ -19,6 +19,9 @@ export interface TrialOptions {
   readonly folder: string;
   /** PATH and TMPDIR of the machine. */
   readonly machine: Readonly<Record<string, string | undefined>>;
+  readonly clock: Clock;
+  /** For ports and secrets; what the trial does by chance comes from its seed. */
+  readonly random: Random;
   readonly signal: AbortSignal;
   readonly progress: (text: string) => void;
 }
@@ -28,14 +31,14 @@ export interface TrialOptions {
  * @throws HAError when the build does not come up or does not answer a first message: nothing is shown then
  */
 export async function runTrial(options: TrialOptions): Promise<Verdict> {
-  const { bug, build, folder, machine, progress, signal, trial } = options;
+  const { bug, build, clock, folder, machine, progress, random, signal, trial } = options;
   const target = await startProcessTarget({
     ...trial.topology,
     machine,
     progress,
     signal,
-    clock: systemClock,
-    random: systemRandom,
+    clock,
+    random,
     projectRoot: build.root,
     needs: new Set(trial.needs),
     env: {},
@@ -51,7 +54,7 @@ export async function runTrial(options: TrialOptions): Promise<Verdict> {
       dir: folder,
       command: `npx vitest run --project e2e chaos/bugs -t ${bug ?? trial.name}`,
       plantedBug: bug,
-      clock: systemClock,
+      clock,
     });
     return judge(trial.hasTools ? await withEffects(evidence, build) : evidence, trial);
   } finally {

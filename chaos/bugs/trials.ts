@@ -104,6 +104,30 @@ export const TRIALS: readonly Trial[] = [
     hasTools: false,
   },
   {
+    name: "two-tenants",
+    claim: "Two tenants with sessions of one name, served by the same processes, never read each other.",
+    topology: { ...SMALL, gateways: 1, workers: 1 },
+    traffic: {
+      tenants: 2,
+      sessions: 2,
+      clients: 4,
+      perSecond: 20,
+      hot: 0,
+      // The answer repeats what the model was sent of the conversation.
+      directives: ["recall"],
+      mix: { ...QUIET, histories: 0.1 },
+    },
+    durationMs: 2_000,
+    faults: [],
+    // As above.
+    settleWithinMs: 10_000,
+    validators: EVERYTHING,
+    needs: [],
+    seed: 11,
+    equipment: [],
+    hasTools: false,
+  },
+  {
     name: "worker-killed",
     claim: "Workers that are killed and connections that are cut in the middle of answers cost no event.",
     topology: SMALL,

@@ -56,7 +56,7 @@ export const WORKER_BUGS: readonly PlantedBug[] = [
     name: "cache-without-tenant",
     what: "contexts are kept by session key alone, and taken for good whatever session they are of",
     promise: "isolated",
-    trial: "busy",
+    trial: "two-tenants",
     edits: [
       {
         file: "server/worker/context-cache.ts",
