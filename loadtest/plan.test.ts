@@ -49,7 +49,7 @@ describe("a profile at another size", () => {
   const burst = findProfile("burst");
 
   it("keeps the proportions of its stages in time and rate", () => {
-    const stages = scaled(burst, { durationMs: 40_000, rate: 10 }).groups[0]?.stages ?? [];
+    const stages = scaled(burst, { durationMs: 40_000, rate: 2 * burst.rate }).groups[0]?.stages ?? [];
     expect(totalSeconds(stages)).toBeCloseTo(40);
     expect(stages.map(({ from, to }) => [from, to])).toEqual([
       [10, 10],
