@@ -6,7 +6,7 @@ import { backoffMs, type Random } from "../ports/random.ts";
 /** Longest pause after failures: a store that is back is noticed this soon. */
 const MAX_PAUSE_MS = 2_000;
 /** A pass may take a tenth of the time at most: whoever finds much to do does it less often. */
-const SHARE = 10;
+const SHARE = 0.1;
 
 export interface LoopDeps {
   /** For the log. */
@@ -14,6 +14,8 @@ export interface LoopDeps {
   /** Between the starts of two passes, jittered by a fifth either way. */
   readonly intervalMs: number;
   readonly pass: () => Promise<unknown>;
+  /** Share of the time that passes may take; default a tenth. */
+  readonly share?: number;
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
@@ -21,7 +23,7 @@ export interface LoopDeps {
 
 /** Repeats a pass until stopped. Errors are logged once per episode, and its end too. Never rejects. */
 export async function loop(deps: LoopDeps, stop: AbortSignal): Promise<void> {
-  const { name, intervalMs, pass, clock, random, logger } = deps;
+  const { name, intervalMs, pass, share = SHARE, clock, random, logger } = deps;
   let failures = 0;
   while (!stop.aborted) {
     const startedAt = clock.monotonic();
@@ -34,7 +36,7 @@ export async function loop(deps: LoopDeps, stop: AbortSignal): Promise<void> {
       if (failures++ === 0) logger.warn("control.pass_failed", { name, code, message });
     }
     const took = clock.monotonic() - startedAt;
-    const rest = Math.max(intervalMs - took, took * (SHARE - 1));
+    const rest = Math.max(intervalMs - took, took * (1 / share - 1));
     const jittered = rest * (0.8 + 0.4 * random.float());
     await clock.sleep(
       failures > 0 ? intervalMs / 2 + backoffMs(random, failures, intervalMs, MAX_PAUSE_MS) : jittered,

@@ -58,17 +58,23 @@ export async function startControl(deps: ControlDeps): Promise<ControlHandle> {
   const repairs = sweeper(deps);
   const life = Buffer.from(deps.random.bytes(4)).toString("hex");
   const sizes = scaler({ ...deps, laneWidths: deps.catalog.laneWidths, holder: `${deps.instance}.${life}` });
-  const every = (name: string, intervalMs: number, pass: () => Promise<unknown>): Promise<void> =>
-    loop({ ...deps, name, intervalMs, pass }, stop.signal);
+  const every = (
+    name: string,
+    intervalMs: number,
+    pass: () => Promise<unknown>,
+    share?: number,
+  ): Promise<void> =>
+    loop({ ...deps, name, intervalMs, pass, ...(share === undefined ? {} : { share }) }, stop.signal);
   const loops = [
     every("sweep", SWEEP_MS, () => repairs.sweep()),
     every("requeue", REQUEUE_MS, requeuePass({ ...deps, sweeper: repairs })),
     every("orphans", ORPHANS_MS, () => repairs.reclaimOrphans()),
-    every("scale", SCALE_MS, () => sizes.pass()),
     every("archive", ARCHIVE_MS, async () => {
       await moveLargeBodies(deps); // first: what it has moved makes segments small
       await archive(deps);
     }),
+    // A slow database is when sizes matter: rarer passes would lose the lease and see too little.
+    every("scale", SCALE_MS, () => sizes.pass(), 0.5),
   ];
   return {
     async close() {

@@ -109,9 +109,22 @@ describe("the scaler", () => {
     demand(0, 0);
     await pass(9, control);
     await clock.advance(TERM_MS + 1);
+    await scaling.lead("another", 1);
+    await clock.advance(2);
     await pass(9, control);
     expect(await size()).toMatchObject({ desired: 6 });
     await pass(3, control);
     expect(await size()).toMatchObject({ desired: 3 });
+  });
+
+  it("remembers what it saw where its term only lapsed for a moment, as in a busy database", async () => {
+    const { start, pass, demand, size, clock } = await setup({ ...POLICY, growAfterMs: 4_000 });
+    const control = start("control-1");
+    demand(20, 20);
+    for (let late = 0; late < 3; late++) {
+      await pass(1, control);
+      await clock.advance(TERM_MS);
+    }
+    expect(await size()).toMatchObject({ desired: 5 });
   });
 });

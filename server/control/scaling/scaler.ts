@@ -38,10 +38,12 @@ export function scaler({ scaling, laneWidths, logger, holder }: ScalerDeps): Sca
 
   function follow(term: ControlTerm | null): void {
     if (term?.token === leading?.token) return;
+    // The very next token: the term lapsed for a moment, and nobody else has led meanwhile.
+    const goesOn = term !== null && leading !== null && term.token === leading.token + 1;
     if (term === null) logger.info("scaling.term_lost", { token: leading?.token });
-    else logger.info("scaling.term_begun", { token: term.token });
+    else logger.info("scaling.term_begun", { token: term.token, goesOn });
     leading = term;
-    seen.clear();
+    if (!goesOn) seen.clear();
   }
 
   /** Remembers no more than the plan looks at. */
