@@ -1,4 +1,4 @@
-import { makeWorkerUtils, run } from "graphile-worker";
+import { Logger, makeWorkerUtils, run } from "graphile-worker";
 import { Pool } from "pg";
 import { batcher } from "../../../server/core/batcher.ts";
 import { packageVersion, until } from "./support.ts";
@@ -16,16 +16,23 @@ export const graphileWorker: Peer = {
     acknowledged: "after the commit",
     perKey: "one at a time; in order while no job fails",
     repeated: "replaces the job while that waits (job key); runs again once it is done",
-    workerDies: "job and queue stay locked for 4 h",
+    workerDies: "job and its queue stay locked for 4 h",
     staleWorker: "nothing",
     told: "an event inside the worker's process",
   },
   jobs: 4_000,
   async start({ postgresUrl }, duties) {
     const pool = new Pool({ connectionString: postgresUrl, max: POOL });
+    // The manual wants both handlers on a pool that is not its own.
+    pool.on("connect", (client) => void client.on("error", () => {}));
     pool.on("error", (error) => void process.stderr.write(`graphile-worker: ${error.message}\n`));
+    // Its own writes to stdout, which is for the results.
+    const logger = new Logger(() => (level, message) => {
+      if (level === "error") process.stderr.write(`graphile-worker: ${message}\n`);
+    });
     const runner = await run({
       pgPool: pool,
+      logger,
       noHandleSignals: true,
       preset: {
         worker: {
@@ -40,7 +47,7 @@ export const graphileWorker: Peer = {
       taskList: { work: (payload) => duties.work(payload as KeyedJob) },
     });
     runner.events.on("job:complete", ({ job }) => duties.ended((job.payload as KeyedJob).id));
-    const utils = await makeWorkerUtils({ pgPool: pool });
+    const utils = await makeWorkerUtils({ pgPool: pool, logger });
     const adds = batcher<KeyedJob, null>({
       name: "add",
       maxBatch: 256,

@@ -18,7 +18,7 @@ export const pgBoss: Peer = {
     perKey: "strict order, one at a time; a failed job holds its key back",
     repeated: "the same job while it is kept (7 days by default)",
     workerDies: "taken over after 15 min (expireInSeconds), or by heartbeat from 10 s",
-    staleWorker: "a late completion is refused, the work is not",
+    staleWorker: "the completion of an earlier attempt is refused, its work is not",
     told: "nothing; a client polls",
   },
   jobs: 4_000,
