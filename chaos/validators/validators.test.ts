@@ -121,12 +121,14 @@ describe("validators", () => {
     for (const { unproven } of promises) expect(unproven.join()).toMatch(reason);
   });
 
-  it("judge a hundred thousand records in seconds", () => {
+  it("judge a hundred thousand records in a second or so of processor time", { timeout: 120_000 }, () => {
     const evidence = soundEvidence({ seed: 9, tenants: 20, sessions: 20, runs: 25, takeovers: 0.01 });
     expect(evidence.history.records.length).toBeGreaterThan(100_000);
-    const began = performance.now();
+    // Of the processor, not of the clock: other work on the machine must not decide.
+    const began = process.cpuUsage();
     expect(judge(evidence).promises.filter(({ broken }) => broken > 0)).toEqual([]);
-    expect(performance.now() - began).toBeLessThan(8_000);
+    const { system, user } = process.cpuUsage(began);
+    expect((system + user) / 1_000).toBeLessThan(8_000);
   });
 });
 
