@@ -25,6 +25,7 @@ export default defineConfig({
         test: {
           name: "integration",
           include: everywhere(".integration.test.ts"),
+          globalSetup: ["server/testing/global-setup.ts"],
           testTimeout: 60_000,
           hookTimeout: 120_000,
           maxWorkers: 2,

@@ -10,11 +10,12 @@ import { openHistory } from "./history/writer.ts";
 import type { HistoryWriter } from "./history/writer.ts";
 import type { Scenario } from "./scenario.ts";
 import { collectStores } from "./stores/collect.ts";
+import { holderOf, modelCalls } from "./stores/live.ts";
 import type { Target } from "./targets/target.ts";
 import { type ChaosClient, chaosClient } from "./traffic/client.ts";
 import { driveTraffic } from "./traffic/drive.ts";
-import { connect } from "./traffic/link.ts";
 import { planTraffic, type TrafficPlan } from "./traffic/plan.ts";
+import { storm } from "./traffic/storm.ts";
 import type { Evidence } from "./validators/validator.ts";
 import { watchInstances, watchLeases } from "./watch.ts";
 
@@ -239,51 +240,4 @@ function lastLooks(plan: TrafficPlan, clients: readonly ChaosClient[]): Promise<
     if (action.kind === "send") sessions.set(action.message.sessionKey, action.client);
   }
   return [...sessions].map(async ([sessionKey, client]) => clients[client]?.history(sessionKey));
-}
-
-const HOLDER = `SELECT w.instance FROM openclaw_ha.runs r JOIN openclaw_ha.workers w USING (worker_id)
-  WHERE r.tenant_id = $1 AND r.session_key = $2 AND r.status = 'running' AND r.ended_at IS NULL`;
-
-async function holderOf(database: Pool, tenant: string, sessionKey: string): Promise<string | null> {
-  const { rows } = await database.query<{ instance: string }>(HOLDER, [tenant, sessionKey]);
-  return rows[0]?.instance ?? null;
-}
-
-/** Every client of the traffic, and many more that only connect, lose their connections at once. */
-async function storm(
-  count: number,
-  times: number,
-  at: {
-    readonly clients: readonly ChaosClient[];
-    readonly gateways: readonly { readonly url: string }[];
-    readonly token: string;
-  },
-): Promise<number> {
-  let admitted = 0;
-  for (let turn = 0; turn < times; turn++) {
-    const links = await Promise.all(
-      Array.from({ length: count }, (_, i) =>
-        connect({
-          url: at.gateways[i % at.gateways.length]?.url ?? "",
-          token: at.token,
-          id: -1,
-          hear: () => {},
-        }).catch(() => null),
-      ),
-    );
-    admitted += links.filter((link) => link !== null).length;
-    for (const link of links) link?.close();
-    for (const client of at.clients) client.drop();
-  }
-  return admitted;
-}
-
-async function modelCalls(url: string, run: string, directives: string) {
-  const response = await fetch(`${url}/__demo/calls`);
-  const { calls } = (await response.json()) as {
-    calls: { readonly text: string; readonly status: number | null; readonly aborted: boolean }[];
-  };
-  return calls
-    .filter(({ text }) => text.startsWith(`[[demo ${directives}]] <${run}-`))
-    .map(({ aborted, status }) => ({ status, aborted }));
 }

@@ -31,7 +31,7 @@ function readModule(file: string): Module {
 }
 
 const isTest = (file: string): boolean =>
-  /\.test\.ts$|^(server|cli)\/testing\/|^server\/ports\/contract\/|\/fixtures\/|\.fixture\.ts$|^chaos\/crash\//.test(
+  /\.test\.ts$|^(server|cli)\/testing\/|^server\/ports\/contract\/|\/fixtures\/|\.fixture\.ts$|^chaos\/(crash|bugs)\//.test(
     file,
   );
 
@@ -90,7 +90,7 @@ describe("which way imports point", () => {
     ).toEqual([]);
   });
 
-  it("adapters are known to the wiring alone, those of this machine also to its supervisor", () => {
+  it("adapters are known to the wiring alone, those of this machine also to what runs programs on it", () => {
     const outside = product.filter(({ file }) => adapterOf(file) === undefined && !isWiring(file));
     expect(
       breaches(outside, (target, file) => {
@@ -100,6 +100,7 @@ describe("which way imports point", () => {
         if (file === "cli/main.ts") return adapter === "system";
         // What breaks a deployment and looks into its stores must know them; see the rules of chaos below.
         if (file.startsWith("chaos/")) return true;
+        if (file.startsWith("server/containers/")) return adapter === "local";
         return file.startsWith("server/supervisor/") && ["local", "process"].includes(adapter);
       }),
     ).toEqual([]);
@@ -134,6 +135,17 @@ describe("which way imports point", () => {
     expect(
       breaches(within("chaos/validators/", "chaos/judge.ts", "chaos/gaps.ts"), (target) =>
         isOurs(target) ? PURE.test(target) : target === "zod",
+      ),
+    ).toEqual([]);
+  });
+
+  it("containers are for tests, chaos and images: nothing that serves knows of them", () => {
+    const serving = product.filter(({ file }) => !/^(server\/containers|chaos\/targets)\//.test(file));
+    expect(breaches(serving, (target) => !target.startsWith("server/containers/"))).toEqual([]);
+    expect(
+      breaches(
+        within("server/containers/"),
+        (target) => !isOurs(target) || /^server\/(core|ports|adapters|containers)\//.test(target),
       ),
     ).toEqual([]);
   });

@@ -5,6 +5,9 @@ import { networkFault, resetFault } from "./network.ts";
 import { pauseFault, rollingRestart, signalFault } from "./processes.ts";
 import { clockSkew, cpuStarvation, diskFull, memoryLimit } from "./resources.ts";
 
+/** A circuit that has opened tries again after ten seconds. */
+const ASKED_WITHIN_MS = 15_000;
+
 /**
  * Does a fault, gathers the evidence that it happened, and takes it back. Resolves when it is over. What could not be
  * done is in the history as `failed`: the run then proves nothing, and says so.
@@ -89,8 +92,14 @@ async function modelFault(
   story.injected(`${directives} for ${forMs} ms`);
   const startedAt = context.clock.monotonic();
   const calls = () => context.modelCalls(directives);
-  const met = await waitFor(context, async () => (await calls()).length > 0, forMs, 100);
-  if (met) story.shown(`the model was asked with it: ${JSON.stringify((await calls())[0])}`);
+  const met = async (): Promise<boolean> => {
+    const [first] = await calls();
+    if (first !== undefined)
+      story.shown(`the model was asked with it, and answered ${first.status ?? "nothing yet"}`);
+    return first !== undefined;
+  };
+  // Workers that have given the model up for a while ask it later.
+  await waitFor(context, met, forMs + ASKED_WITHIN_MS, 100);
   await context.clock.sleep(startedAt + forMs - context.clock.monotonic(), context.signal);
   story.healed(`${(await calls()).length} calls were answered so`);
 }

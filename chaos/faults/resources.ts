@@ -89,9 +89,8 @@ export async function diskFull(
   if (target.disk === undefined) throw new Error("this target has no disk of its own to fill");
   const story = tellFault(context, id, fault.kind, fault.subject);
   try {
-    const seen = await target.disk.fill();
-    story.injected(`for ${fault.forMs} ms`);
-    story.shown(seen);
+    story.injected(`filled for ${fault.forMs} ms`);
+    story.shown(await target.disk.fill());
     await clock.sleep(fault.forMs, signal);
   } finally {
     await target.disk.free();

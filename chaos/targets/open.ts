@@ -1,4 +1,3 @@
-import { HAError } from "../../server/core/errors.ts";
 import type { Random } from "../../server/ports/random.ts";
 import type { Scenario } from "../scenario.ts";
 import { attachTarget } from "./attach.ts";
@@ -27,7 +26,7 @@ export async function openTarget({ topology, needs }: Scenario, options: OpenOpt
     case "docker":
       break;
   }
-  throw new HAError("MISSING_DEPENDENCY", "the docker target is not part of this release", {
-    hint: "leave --target out to break processes of this machine",
-  });
+  // Only who asks for containers needs what builds them.
+  const { startDockerTarget } = await import("./docker/target.ts");
+  return startDockerTarget({ ...options, ...topology, needs: new Set(needs) });
 }

@@ -7,7 +7,11 @@ import type { Target } from "./target.ts";
 
 /** Room for a small cluster with its logs and little more: a disk that fills in a moment. */
 const DISK_MB = 400;
-const CHUNK_BYTES = 256 * 1024;
+/** Large at first, since filling must not take longer than the fault; halved down to a page where it does not fit. */
+const CHUNK_BYTES = 16 * 2 ** 20;
+const PAGE_BYTES = 4_096;
+/** What a file system may keep for itself. */
+const LEFT_MAX_BYTES = 256 * 1024;
 
 /** True where this user may mount a disk of its own. */
 export const canMount = (): boolean => process.platform === "linux" && process.getuid?.() === 0;
@@ -38,8 +42,7 @@ export function smallDisk(path: string): NonNullable<Target["disk"]> & { readonl
       const chunk = Buffer.alloc(CHUNK_BYTES);
       let bytes = 0;
       try {
-        // The last bytes go one page at a time.
-        for (let size = CHUNK_BYTES; size >= 4_096;) {
+        for (let size = CHUNK_BYTES; size >= PAGE_BYTES;) {
           try {
             bytes += (await file.write(chunk, 0, size)).bytesWritten;
           } catch (error) {
@@ -51,7 +54,7 @@ export function smallDisk(path: string): NonNullable<Target["disk"]> & { readonl
         await file.close();
       }
       const { bavail, bsize } = await statfs(path);
-      if (bavail * bsize > CHUNK_BYTES) throw new Error(`${bavail * bsize} bytes are still free`);
+      if (bavail * bsize > LEFT_MAX_BYTES) throw new Error(`${bavail * bsize} bytes are still free`);
       return `no space left after ${Math.round(bytes / 2 ** 20)} MB, ${bavail * bsize} bytes free`;
     },
     async free() {

@@ -59,7 +59,11 @@ const runCommand = (context: CliContext): Command =>
       "the first seed: the same seed does the same (default: 1)",
       parseInteger(0, 2 ** 31),
     )
-    .option("--duration <time>", "how long clients send, instead of the scenario's own time", parseDurationMs)
+    .option(
+      "--duration <time>",
+      "how long clients send; faults keep their times, and must come within it",
+      parseDurationMs,
+    )
     .option("--keep", "when all was run, keep the deployment up until Ctrl-C")
     .option("--report <dir>", "where histories, verdicts and report.html go")
     .addOption(

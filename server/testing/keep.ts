@@ -6,6 +6,7 @@ import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { isMainThread } from "node:worker_threads";
 import { processIdentity } from "../adapters/local/process-table.ts";
+import type { Owner } from "../containers/ownership.ts";
 import { keeperFiles } from "./keeper-files.ts";
 import type { SharedPostgres } from "./keeper-files.ts";
 import { until } from "./until.ts";
@@ -61,6 +62,12 @@ export async function storeFolder(name: string): Promise<string> {
   const { stores } = keeperFiles(runFolder());
   await mkdir(stores, { recursive: true });
   return mkdtemp(join(stores, `${name}-`));
+}
+
+/** Whose containers a test's are: the keeper removes them when the run is over, should the test not do it. */
+export function containerOwner(): Owner {
+  const pid = runOwner();
+  return { run: basename(runFolder()), pid, identity: processIdentity(pid) ?? "" };
 }
 
 /** Has the keeper end that process when the run is over, should the test not do it. */

@@ -10,6 +10,7 @@ import { endProcess } from "../adapters/local/process-table.ts";
 import { startRedisServer } from "../adapters/local/redis-server.ts";
 import { startVersitygw } from "../adapters/local/versitygw.ts";
 import type { LocalS3 } from "../adapters/local/versitygw.ts";
+import { containersWanted, startContainerStore, startS3ContainerStore } from "./container-stores.ts";
 import { guard, sharedPostgresUrl, storeFolder } from "./keep.ts";
 import { testDatabases } from "./test-database.ts";
 import type { TestPostgres } from "./test-database.ts";
@@ -17,8 +18,8 @@ import type { TestPostgres } from "./test-database.ts";
 export type { TestDatabase, TestPostgres } from "./test-database.ts";
 
 /**
- * Real servers for integration tests. Whatever a test leaves running is ended when the vitest run is over, also when
- * the run was killed (keeper.ts).
+ * Real servers for integration tests: containers where global-setup.ts chose them, else programs of this machine.
+ * Whatever a test leaves running is ended when the vitest run is over, also when the run was killed (keeper.ts).
  *
  * A server that is given by the environment is used instead: OPENCLAW_HA_TEST_POSTGRES_URL (a superuser's),
  * OPENCLAW_HA_TEST_REDIS_URL (may be flushed), OPENCLAW_HA_TEST_NATS_URL, OPENCLAW_HA_TEST_S3_ENDPOINT with
@@ -63,6 +64,7 @@ export async function testPostgres(): Promise<TestPostgres> {
 
 /** A PostgreSQL server of its own, not migrated; for tests that kill it. */
 export async function startTestPostgres(options: { readonly durable?: boolean } = {}): Promise<TestStore> {
+  if (containersWanted()) return startContainerStore("postgres", options);
   return startOwn("postgres", (base) =>
     startEmbeddedPostgres({ ...base, durable: options.durable ?? false }),
   );
@@ -71,12 +73,14 @@ export async function startTestPostgres(options: { readonly durable?: boolean } 
 export async function startTestRedis(options: TestStoreOptions = {}): Promise<TestStore> {
   const url = process.env["OPENCLAW_HA_TEST_REDIS_URL"];
   if (url !== undefined && options.own !== true) return given(url);
+  if (containersWanted()) return startContainerStore("redis");
   return startOwn("redis", (base) => startRedisServer({ ...base, programs: testPrograms() }));
 }
 
 export async function startTestNats(options: TestStoreOptions = {}): Promise<TestStore> {
   const url = process.env["OPENCLAW_HA_TEST_NATS_URL"];
   if (url !== undefined && options.own !== true) return given(url);
+  if (containersWanted()) return startContainerStore("nats");
   return startOwn("nats", (base) => startNatsServer({ ...base, programs: testPrograms() }));
 }
 
@@ -94,6 +98,7 @@ export async function startTestS3(options: TestStoreOptions = {}): Promise<TestS
     };
   }
   const bucket = "openclaw-ha-test";
+  if (containersWanted()) return startS3ContainerStore(bucket);
   let keys: Pick<LocalS3, "region" | "accessKeyId" | "secretAccessKey"> | undefined;
   const store = await startOwn("s3", async (base) => {
     const s3 = await startVersitygw({ ...base, programs: testPrograms(), buckets: [bucket] });
