@@ -52,7 +52,7 @@ export const LEDGER_BUGS: readonly PlantedBug[] = [
     name: "live-session-given-away",
     what: "the sweep takes sessions from workers that live, and queues them a second time",
     promise: "exclusive",
-    trial: "worker-killed",
+    trial: "slow-clock",
     edits: [
       {
         file: WORKERS,

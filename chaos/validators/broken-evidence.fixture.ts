@@ -90,6 +90,7 @@ export const BROKEN: readonly (readonly [PromiseName, string, Breaking])[] = [
       stores.leases = stores.leases.map((lease) => ({ ...lease, token: 1 }));
     },
   ],
+  ["exclusive", "a run begun anew for no reason", (_, { run }) => void (run(0).attempt = 2)],
   [
     "no-lost-ack",
     "a run that never ended",

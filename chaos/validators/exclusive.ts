@@ -10,6 +10,7 @@ const CALLS_KEPT = 10_000;
 const CUTS_OFF = new Set(
   "pause latency rate black-hole reset slow-close cpu-starvation memory-limit clock-skew".split(" "),
 );
+const HARMLESS = new Set(["reconnect-storm", "model", "flush"]);
 /** How long before the takeover such a fault may have begun: the time to live, and what a sweep takes. */
 const CUT_OFF_BEFORE_MS = 20_000;
 /** How late the model may see that the socket of a killed process is closed. */
@@ -18,7 +19,8 @@ const CLOSE_SEEN_MS = 1_000;
 /**
  * No two model calls of a session overlap by the model's own order of starts and ends, except the open call of a
  * holder that was paused or cut off, once a later attempt of the same run has begun. Tokens only grow, and one token
- * names one grant.
+ * names one grant. No session is taken from a holder to whom nothing has happened: that the holder notices in time is
+ * the second line, and luck.
  */
 export const exclusive: Validator = {
   promise: "exclusive",
@@ -29,6 +31,7 @@ export const exclusive: Validator = {
     for (const calls of facts.callsOfSession.values()) judgeOverlaps(calls, facts, found);
     judgeLeases(facts, found);
     judgeRunTokens(facts, found);
+    judgeTakeovers(facts, found);
     const full = evidence.stores.calls.length >= CALLS_KEPT;
     return found.judgement("model calls", full ? ["the model has forgotten its oldest calls"] : []);
   },
@@ -77,6 +80,24 @@ function killed({ kind, injectedAt }: Fault, { call }: CallOfRun, takenOverAt: n
   if (injectedAt === null || injectedAt > takenOverAt || !/kill|signal|terminate/i.test(kind)) return false;
   return call.aborted && call.endedAt !== null && takenOverAt - injectedAt < CLOSE_SEEN_MS;
 }
+
+/** A run is begun anew only after something that can cost a worker its life, its lease or its database. */
+function judgeTakeovers(facts: Facts, found: Findings): void {
+  const { history, stores } = facts.evidence;
+  // Of a deployment that somebody else runs, not every restart is known.
+  if (history.header.target === "attach") return;
+  for (const { attempt, endedAt, runId, tenant } of stores.runs) {
+    if (attempt < 2) continue;
+    found.looked();
+    const until = endedAt === null ? Number.POSITIVE_INFINITY : endedAt - history.header.startedAtMs;
+    if (!facts.faults.some((fault) => costsAttempts(fault) && (fault.injectedAt ?? Infinity) <= until))
+      found.broken(`${tenant}/${runId} was begun ${attempt} times, and nothing had happened to its holder`);
+  }
+}
+
+/** Those that concern clients, gateways, the queue, objects or the model leave holders where they are. */
+const costsAttempts = ({ kind, subject }: Fault): boolean =>
+  !HARMLESS.has(kind) && !/gateway|redis|nats|s3|control|supervisor|clients/.test(subject);
 
 /** Milliseconds into the run at which the call began, by the model's clock. */
 const timeOf = ({ call }: CallOfRun, { evidence }: Facts): number =>

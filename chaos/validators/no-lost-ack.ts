@@ -51,9 +51,14 @@ export const noLostAck: Validator = {
       }
       judgeText(run, acknowledged, facts, found);
       for (const client of new Set(acknowledged.map((send) => send.client))) {
-        judgeEnds(run, client, facts, found);
+        const isTold = facts.heard.get(nameOf(run.tenant, run.runId, client))?.some(isEnd) ?? false;
+        if (!isTold && !wasRead(run, client, facts))
+          found.broken(
+            `${client} sent ${shown(name)}, was told that it will end, and never heard or read the end`,
+          );
       }
     }
+    for (const events of facts.heard.values()) judgeEnds(events.filter(isEnd), facts, found);
     return found.judgement("acknowledged sends");
   },
 };
@@ -76,11 +81,13 @@ function judgeText(run: StoredRun, sends: readonly Operation[], facts: Facts, fo
 /** The model was told what to answer, so that nothing is repeated. */
 const givesText = ({ text }: Operation): boolean => /\[\[demo[^\]]*\b(text|finish)=/.test(text ?? "");
 
-function judgeEnds(run: StoredRun, client: string, facts: Facts, found: Findings): void {
+/** The ends of one run that one client heard, whether it had sent the message or only listened. */
+function judgeEnds(ends: readonly Heard[], facts: Facts, found: Findings): void {
+  const [first] = ends;
+  const run = first && facts.runs.get(nameOf(first.tenant, first.runId));
+  if (run === undefined || !isTerminal(run)) return;
   const name = nameOf(run.tenant, run.runId);
-  const ends = (facts.heard.get(nameOf(run.tenant, run.runId, client)) ?? []).filter(isEnd);
-  if (ends.length === 0 && !wasRead(run, client, facts))
-    found.broken(`${client} sent ${shown(name)}, was told that it will end, and never heard or read the end`);
+  const { client } = first as Heard;
   for (const [connection, told] of Map.groupBy(ends, (end) => end.connection)) {
     if (told.length > 1)
       found.broken(

@@ -128,3 +128,24 @@ describe("validators", () => {
     expect(judge(evidence).promises.filter(({ broken }) => broken > 0)).toEqual([]);
   });
 });
+
+describe("judge", () => {
+  it("names faults of the scenario that did not happen, and passes only what was proven", () => {
+    const evidence = soundEvidence(CALM);
+    const fault = { kind: "signal", subject: "worker-1", signal: "SIGKILL" } as const;
+    const verdict = judge(evidence, { validators: ["fifo"], faults: [{ atMs: 1, fault }] });
+    expect(verdict.promises).toMatchObject([
+      { name: "fifo", verdict: "unproven", unproven: ["1 faults of kind signal or kill did not happen"] },
+    ]);
+    expect(verdict.verdict).toBe("fail");
+    expect(judge(evidence, { validators: ["fifo"], faults: [] }).promises).toHaveLength(VALIDATORS.length);
+  });
+
+  it("measures from a fault to the next event of the runs that were under way", () => {
+    const [gap] = judge(soundEvidence({ seed: 3, takeovers: 1 })).gaps;
+    expect(gap?.fault).toBe("pause worker");
+    expect(gap?.affected).toBeGreaterThan(0);
+    expect(gap?.maxMs).toBeGreaterThan(10);
+    expect(gap?.maxMs).toBeLessThan(60);
+  });
+});
