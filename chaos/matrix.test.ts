@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { chooseScenarios, nearest } from "./choose-scenarios.ts";
+import { chooseScenarios } from "./choose-scenarios.ts";
 import type { FaultKind } from "./faults/fault.ts";
 import { cellsOf, deploymentOf, FULL_RUNS, matrixScenarios } from "./matrix.ts";
 import type { Scenario } from "./scenario.ts";
@@ -86,7 +86,5 @@ describe("a scenario that is named wrong", () => {
         details: expect.objectContaining({ nearest: "redis-flushed" }) as unknown,
       }) as Error,
     );
-    expect(nearest("worker-kill", ["worker-killed", "gateway-killed"])).toBe("worker-killed");
-    expect(nearest("gatewayfaults", ["gateways-all-killed", "mayhem"])).toBe("gateways-all-killed");
   });
 });

@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import { isHAError } from "../server/core/errors.ts";
 import { totalSeconds } from "./k6/lib/schedule.ts";
 import { K6_MODULE } from "./k6-program.ts";
-import { nearestName } from "./nearest-name.ts";
+import { nearestName } from "../server/core/nearest-name.ts";
 import { findProfile, planOf, scaled, tenantsOf } from "./plan.ts";
 import { PROFILES } from "./profiles.ts";
 import { metricsOf } from "./threshold.ts";

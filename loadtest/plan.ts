@@ -1,5 +1,5 @@
 import { HAError } from "../server/core/errors.ts";
-import { nearestName } from "./nearest-name.ts";
+import { nearestName } from "../server/core/nearest-name.ts";
 import type { Group, Plan, PlannedTenant } from "./k6/lib/plan.ts";
 import { totalSeconds } from "./k6/lib/schedule.ts";
 import { PROFILES, type Profile } from "./profiles.ts";
