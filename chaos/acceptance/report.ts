@@ -41,13 +41,15 @@ function criterionSection(one: CriterionResult, relative: (file: string) => stri
     ...(findings.length === 0
       ? []
       : [
-          html`<ul class="bad">
+          html`<h3>Missed</h3>`,
+          html`<ul>
             ${findings}
           </ul>`,
         ]),
-    html`<ul>
-      ${evidence}
-    </ul>`,
+    html`<h3>Evidence</h3>
+      <ul>
+        ${evidence}
+      </ul>`,
   );
 }
 
