@@ -61,6 +61,8 @@ describe("a summary", () => {
     for (const results of [[result("unproven")], [result("pass"), broke], [skipped], []]) {
       expect(summarize(results, 1, "r").verdict).toBe("fail");
     }
-    expect(summarize([result("unproven")], 1, "r").promises).toMatchObject([{ verdict: "unproven" }]);
+    expect(summarize([result("unproven")], 1, "r").promises).toMatchObject([
+      { verdict: "unproven", unproven: [{ why: "too little traffic", scenario: "s", seed: 1 }] },
+    ]);
   });
 });

@@ -10,6 +10,8 @@ export interface PromiseSummary {
   readonly checked: number;
   /** Each with the run that it was found in. */
   readonly violations: readonly (Violation & { readonly scenario: string; readonly seed: number })[];
+  /** Why some run did not prove it, each with that run. */
+  readonly unproven: readonly { readonly why: string; readonly scenario: string; readonly seed: number }[];
 }
 
 /** One run as `chaos run --json` tells it. */
@@ -61,6 +63,9 @@ function promisesOf(results: readonly RunResult[]): PromiseSummary[] {
     checked: of.reduce((sum, { promise }) => sum + promise.checked, 0),
     violations: of.flatMap(({ promise, scenario, seed }) =>
       promise.violations.map((violation) => ({ ...violation, scenario, seed })),
+    ),
+    unproven: of.flatMap(({ promise, scenario, seed }) =>
+      promise.unproven.map((why) => ({ why, scenario, seed })),
     ),
   }));
 }

@@ -46,6 +46,9 @@ export function tellFault(context: FaultContext, id: string, kind: string, subje
 const POOLS: Readonly<Record<string, Subject["pool"]>> = { gateways: "gateway", workers: "worker" };
 const HOLDER_WAIT_MS = 5_000;
 const HOLDER_POLL_MS = 5;
+/** How long the last fault may take to be over before the next one comes all the same. */
+const WELL_WITHIN_MS = 3_000;
+const SOMEBODY_WITHIN_MS = 10_000;
 
 /**
  * Who is meant, now: an id as it is, or a choice made when the fault comes.
@@ -57,13 +60,17 @@ export async function choose(context: FaultContext, subject: string): Promise<st
     (await target.subjects()).filter((one) => one.pool === pool && one.pid !== null).map(({ id }) => id);
   const pool = POOLS[subject];
   if (pool !== undefined) return members(pool);
-  if (subject === "any-gateway" || subject === "any-worker") {
-    const all = await members(subject === "any-gateway" ? "gateway" : "worker");
+  if (subject !== "holder" && !subject.startsWith("any-")) return [subject];
+  // One of many is broken, not the last one that is left of an earlier fault.
+  await waitFor(context, async () => (await target.health()).healthy, WELL_WITHIN_MS, 100);
+  if (subject !== "holder") {
+    const kind = subject === "any-gateway" ? "gateway" : "worker";
+    await waitFor(context, async () => (await members(kind)).length > 0, SOMEBODY_WITHIN_MS);
+    const all = await members(kind);
     const chosen = all[Math.floor(random.float() * all.length)];
     if (chosen === undefined) throw new Error(`no ${subject.slice(4)} runs`);
     return [chosen];
   }
-  if (subject !== "holder") return [subject];
   const until = clock.monotonic() + HOLDER_WAIT_MS;
   while (clock.monotonic() < until && !signal.aborted) {
     const holder = await context.holder();

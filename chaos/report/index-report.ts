@@ -49,16 +49,21 @@ const promiseTable = ({ promises }: ChaosSummary): Html =>
       { title: "verdict" },
       { title: "looked at", number: true },
       { title: "broken", number: true },
-      { title: "first violation" },
+      { title: "" },
     ],
-    promises.map(({ checked, name, verdict, violations }) => {
+    promises.map(({ checked, name, unproven, verdict, violations }) => {
       const [first] = violations;
+      const [doubt] = unproven;
       return [
         name,
         { text: verdict, tone: toneOf(verdict) },
         checked.toLocaleString("en"),
         String(violations.length),
-        first === undefined ? "" : `${first.scenario} (seed ${first.seed}): ${first.what}`,
+        first === undefined
+          ? doubt === undefined
+            ? ""
+            : `${doubt.scenario} (seed ${doubt.seed}): ${doubt.why}`
+          : `${first.scenario} (seed ${first.seed}): ${first.what}`,
       ];
     }),
   );
@@ -89,6 +94,8 @@ function gapTable(results: readonly RunResult[]): Html {
   );
 }
 
+const RANK: Readonly<Record<RunResult["verdict"], number>> = { fail: 0, pass: 1, skipped: 2 };
+
 const runTable = (results: readonly RunResult[]): Html =>
   table(
     [
@@ -99,16 +106,19 @@ const runTable = (results: readonly RunResult[]): Html =>
       { title: "took", number: true },
       { title: "" },
     ],
-    results.map(({ claim, dir, judged, reason, scenario, seed, tookMs, verdict }) => [
-      dir === null || judged === null
-        ? scenario
-        : html`<a href="${encodeURIComponent(basename(dir))}/report.html">${scenario}</a>`,
-      String(seed),
-      { text: verdict, tone: toneOf(verdict) },
-      judged === null ? "–" : String(judged.operations),
-      formatMs(tookMs),
-      reason ?? whatWasFound(judged) ?? claim,
-    ]),
+    // What went wrong is what the page is opened for.
+    results
+      .toSorted((a, b) => RANK[a.verdict] - RANK[b.verdict])
+      .map(({ claim, dir, judged, reason, scenario, seed, tookMs, verdict }) => [
+        dir === null || judged === null
+          ? scenario
+          : html`<a href="${encodeURIComponent(basename(dir))}/report.html">${scenario}</a>`,
+        String(seed),
+        { text: verdict, tone: toneOf(verdict) },
+        judged === null ? "–" : String(judged.operations),
+        `${(tookMs / 1_000).toFixed(1)} s`,
+        reason ?? whatWasFound(judged) ?? claim,
+      ]),
   );
 
 function whatWasFound(judged: RunResult["judged"]): string | null {

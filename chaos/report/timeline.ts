@@ -52,6 +52,9 @@ const PAINT: Readonly<Record<StretchKind, string>> = {
   aborted: "var(--c3)",
 };
 
+/** What is ordinary stays behind what is not. */
+const OPACITY: Readonly<Partial<Record<StretchKind, number>>> = { up: 0.35, waiting: 0.55, fault: 0.75 };
+
 const NAMES: readonly (readonly [string, StretchKind])[] = [
   ["process runs", "up"],
   ["process is gone", "down"],
@@ -117,7 +120,7 @@ function laneOf({ label, stretches }: Lane, x: Scale, y: number): string {
     const width = Math.max(x.at(to / 1_000) - left, 1.6);
     const tall = kind === "fault" ? BAR + 4 : BAR;
     const top = y + (ROW - tall) / 2;
-    const look = kind === "up" ? ' opacity=".35"' : kind === "waiting" ? ' opacity=".55"' : "";
+    const look = OPACITY[kind] === undefined ? "" : ` opacity="${OPACITY[kind]}"`;
     return `<rect x="${px(left)}" y="${px(top)}" width="${px(width)}" height="${tall}" rx="1.5" fill="${PAINT[kind]}"${look}><title>${escapeHtml(title)}</title></rect>`;
   });
   const name = label.length > 26 ? `…${label.slice(-25)}` : label;

@@ -46,6 +46,9 @@ export const LARGE_MESSAGES: TrafficSpec = {
   mix: { ...MAIN_TRAFFIC.mix, large: 0.6 },
 };
 
+/** Many sessions and none that is hot: what holds one of them up does not hold up the next message. */
+export const SPREAD_OUT: TrafficSpec = { ...MAIN_TRAFFIC, sessions: 24, perSecond: 10, hot: 0 };
+
 /** Clients as bad as they may be. */
 export const QUARRELSOME: TrafficSpec = {
   ...MAIN_TRAFFIC,
