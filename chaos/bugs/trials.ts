@@ -142,9 +142,9 @@ export const TRIALS: readonly Trial[] = [
     },
     durationMs: 3_400,
     faults: [
-      { atMs: 900, fault: { kind: "reconnect-storm", clients: 6, times: 1 } },
+      { atMs: 900, fault: { kind: "reconnect-storm", clients: 6, times: 4 } },
       { atMs: 1_800, fault: { kind: "signal", subject: "holder", signal: "SIGKILL" } },
-      { atMs: 3_200, fault: { kind: "reconnect-storm", clients: 6, times: 2 } },
+      { atMs: 3_200, fault: { kind: "reconnect-storm", clients: 6, times: 4 } },
     ],
     // A takeover costs a second, and the hot session then has several runs to go through.
     settleWithinMs: 25_000,
