@@ -61,7 +61,10 @@ export const RECIPES: Readonly<Record<Exclude<ImageName, "base">, ImageRecipe>> 
     fromArgument: "PACKAGES",
     context: async (workshop) => [
       { directory: folderOf(workshop, "app"), entries: ["Dockerfile", "healthcheck.sh"] },
-      { directory: workshop.packageRoot, entries: ["package.json", "chaos", "cli", "loadtest", "migrate", "server"] },
+      {
+        directory: workshop.packageRoot,
+        entries: ["package.json", "chaos", "cli", "loadtest", "migrate", "server"],
+      },
     ],
   },
 };
