@@ -52,7 +52,7 @@ export async function runTrial(options: TrialOptions): Promise<Verdict> {
       scenario: trial,
       durationMs: null,
       dir: folder,
-      command: `npx vitest run --project e2e chaos/bugs -t ${bug ?? trial.name}`,
+      command: `npx vitest run --project proof chaos/bugs -t ${bug ?? trial.name}`,
       plantedBug: bug,
       clock,
     });
