@@ -4,15 +4,7 @@ import { HAError } from "../../server/core/errors.ts";
 import type { Edit } from "./planted-bug.ts";
 
 /** What a build is made of. Everything else, tests above all, is not part of the program. */
-const COPIED = [
-  "bin",
-  "cli",
-  "migrate",
-  "server",
-  "package.json",
-  "package-lock.json",
-  "chaos/bugs/pay-tool.ts",
-];
+const COPIED = ["bin", "chaos", "cli", "loadtest", "migrate", "server", "package.json", "package-lock.json"];
 
 /** A copy of the program that differs from it by some edits. */
 export interface Build {
