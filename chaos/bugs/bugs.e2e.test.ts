@@ -65,13 +65,22 @@ describe.concurrent("a trial on the program as it is", { timeout: ALL_MS }, () =
   });
 });
 
+/** What a fault meets is chance on a machine that others use too: a bug has so many runs to show itself. */
+const RUNS_MAX = 3;
+
 describe.concurrent("a planted bug", { timeout: ALL_MS }, () => {
   it.for(PLANTED_BUGS.map((bug) => [bug.name, bug] as const))("%s is caught", async ([, bug], context) => {
     const { expect } = context;
-    const verdict = await inLane(() => verdictOf(trialOf(bug.trial), bug, context));
-    const broken = brokenIn(verdict);
-    const doubts = new Set(verdict.promises.flatMap(({ unproven }) => unproven));
-    const told = JSON.stringify({ broken, doubts: [...doubts], runs: verdict.runs }, null, 1);
-    expect(Object.keys(broken), told).toContain(bug.promise);
+    const trial = trialOf(bug.trial);
+    const told: string[] = [];
+    for (let run = 0; run < RUNS_MAX; run++) {
+      const seeded = { ...trial, seed: trial.seed + 100 * run };
+      const verdict = await inLane(() => verdictOf(seeded, bug, context));
+      const broken = brokenIn(verdict);
+      if (bug.promise in broken) return;
+      const doubts = [...new Set(verdict.promises.flatMap(({ unproven }) => unproven))];
+      told.push(JSON.stringify({ seed: seeded.seed, broken, doubts, runs: verdict.runs }, null, 1));
+    }
+    expect.fail(`${bug.promise} was not reported:\n${told.join("\n")}`);
   });
 });

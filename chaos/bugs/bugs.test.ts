@@ -1,4 +1,4 @@
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { stripTypeScriptTypes } from "node:module";
 import { fileURLToPath } from "node:url";
@@ -21,7 +21,31 @@ function parse(file: string, text: string): void {
   else if ((text.split("$$").length - 1) % 2 !== 0) throw new SyntaxError(`${file}: an open dollar quote`);
 }
 
+/** The function of a migration that holds the text, and whether a later migration makes it anew. */
+function madeAnewIn(file: string, find: string): string | null {
+  const text = source(file);
+  const name = /FUNCTION (\w+)\(/.exec(
+    [...text.slice(0, text.indexOf(find)).matchAll(/FUNCTION \w+\(/g)].at(-1)?.[0] ?? "",
+  );
+  if (name === null) return null;
+  const later = readdirSync(join(ROOT, "migrate/sql")).filter((other) => `migrate/sql/${other}` > file);
+  const again = new RegExp(`CREATE (OR REPLACE )?FUNCTION ${name[1]}\\(`);
+  return later.find((other) => again.test(source(`migrate/sql/${other}`))) ?? null;
+}
+
 describe("planted bugs", () => {
+  it("are planted where they have an effect: not into a function that a later migration makes anew", () => {
+    const inSql = [
+      ...PLANTED_BUGS.flatMap(({ edits }) => edits),
+      ...TRIALS.flatMap(({ equipment }) => equipment),
+    ].filter(({ file }) => file.endsWith(".sql"));
+    expect(inSql.length).toBeGreaterThan(5);
+    expect(inSql.flatMap(({ file, find }) => madeAnewIn(file, find) ?? [])).toEqual([]);
+    expect(
+      madeAnewIn("migrate/sql/000005_workers.sql", "UPDATE workers SET state = 'retired'"),
+    ).not.toBeNull();
+  });
+
   it("are at least fifteen, each with a name of its own", () => {
     expect(new Set(PLANTED_BUGS.map(({ name }) => name)).size).toBe(PLANTED_BUGS.length);
     expect(PLANTED_BUGS.length).toBeGreaterThanOrEqual(15);
