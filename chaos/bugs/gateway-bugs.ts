@@ -73,7 +73,7 @@ export const GATEWAY_BUGS: readonly PlantedBug[] = [
     name: "replay-off-by-one",
     what: "a replay leaves out the first event that was missed",
     promise: "resumable",
-    trial: "worker-killed",
+    trial: "gateways-killed",
     edits: [
       {
         file: "server/core/event-history.ts",
