@@ -11,7 +11,7 @@ import { defineConfig } from "vitest/config";
  * clock, and mostly wait, so that two of them can run side by side.
  */
 const include = ["server", "cli", "migrate", "chaos", "loadtest"];
-const PROOF = ["chaos/bugs/bugs.e2e.test.ts", "chaos/short-matrix.e2e.test.ts"];
+const PROOF = ["chaos/bugs/bugs.e2e.test.ts", "chaos/short-matrix.e2e.test.ts", "cli/e2e/accept.e2e.test.ts"];
 const everywhere = (suffix: string): string[] => include.map((folder) => `${folder}/**/*${suffix}`);
 
 export default defineConfig({

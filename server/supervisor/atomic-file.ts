@@ -47,7 +47,7 @@ export async function ensureFolder(folder: string): Promise<void> {
   }
 }
 
-async function makeFolder(folder: string, parent: string): Promise<void> {
+async function makeFolder(folder: string, parent: string, again = true): Promise<void> {
   try {
     await mkdir(folder, { mode: PRIVATE_FOLDER });
   } catch (error) {
@@ -58,9 +58,10 @@ async function makeFolder(folder: string, parent: string): Promise<void> {
         () => false,
       );
     if (code === "EEXIST" && (await isThere(folder))) return;
-    if (code !== "ENOENT" || parent === folder || (await isThere(parent))) throw error;
-    await makeFolder(parent, path.dirname(parent));
-    await makeFolder(folder, parent);
+    if (code !== "ENOENT" || parent === folder || !again) throw error;
+    // Another start may have made it since; where it is there and nothing can be made in it, once more is enough.
+    if (!(await isThere(parent))) await makeFolder(parent, path.dirname(parent));
+    await makeFolder(folder, parent, false);
   }
 }
 
