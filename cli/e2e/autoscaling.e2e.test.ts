@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { beforeAll, describe, expect, it } from "vitest";
 import { startDeployment, type TestDeployment } from "../../server/testing/deployment.ts";
 import type { SocketClient } from "../../server/testing/socket-client.ts";
@@ -6,6 +7,7 @@ import { until } from "../../server/testing/until.ts";
 /** Few slots, so that a load which this machine can bear fills several workers. */
 const SLOTS = 4;
 const BASELINE = 2;
+const RETRY_MS = 100;
 /** Of one message, most of it the model's. */
 const ANSWER_MS = 1_500;
 
@@ -26,8 +28,9 @@ interface Outcome {
 
 /**
  * So many people who talk at once, each in a session of their own, one message after the other, until told to stop.
- * They begin at the address given, or at the shared one. A connection that the gateway ends is made again, and the message under way is sent again under its key, as clients
- * do; everything else that is not the right answer is a failure.
+ * They begin at the address given, or at the shared one. A connection that the gateway ends is made again, and the
+ * message under way is sent again under its key, as clients do, also one that was refused as retryable; everything else
+ * that is not the right answer is a failure.
  */
 function people(name: string, count: number, gateway?: string): { stop(): Promise<Outcome> } {
   const stopping = new AbortController();
@@ -42,6 +45,11 @@ function people(name: string, count: number, gateway?: string): { stop(): Promis
       message,
       idempotencyKey: runId,
     });
+    if (accepted.error?.retryable === true) {
+      // A gateway that leaves says so until it has closed the connection; the message is sent again then.
+      await sleep(RETRY_MS);
+      if (client.isOpen) return ask(client, session, runId);
+    }
     if (!accepted.ok) throw new Error(`${runId} was refused: ${JSON.stringify(accepted.error)}`);
     // Sent again after it has ended: there is no more event to come, the history has it.
     const ended = accepted.payload?.["status"] === "ok";
