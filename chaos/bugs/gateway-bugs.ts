@@ -69,17 +69,4 @@ export const GATEWAY_BUGS: readonly PlantedBug[] = [
       },
     ],
   },
-  {
-    name: "replay-off-by-one",
-    what: "a replay leaves out the first event that was missed",
-    promise: "resumable",
-    trial: "gateways-killed",
-    edits: [
-      {
-        file: "server/core/event-history.ts",
-        find: "  return kept.filter((event) => event.runSeq > afterRunSeq);",
-        replace: "  return kept.filter((event) => event.runSeq > afterRunSeq + 1);",
-      },
-    ],
-  },
 ];

@@ -155,30 +155,6 @@ export const TRIALS: readonly Trial[] = [
     hasTools: false,
   },
   {
-    name: "gateways-killed",
-    claim: "Clients that find no gateway for a while are told what they missed, once there is one.",
-    topology: SMALL,
-    traffic: {
-      tenants: 2,
-      sessions: 4,
-      clients: 6,
-      perSecond: 6,
-      hot: 0.1,
-      // Several deltas come while a gateway starts again: who is away for one alone is told the whole text.
-      directives: ["chunks=25 delay=90"],
-      mix: { ...QUIET, followers: 0.6 },
-    },
-    durationMs: 2_600,
-    faults: [{ atMs: 1_400, fault: { kind: "signal", subject: "gateways", signal: "SIGKILL" } }],
-    // A session has room for a run in two seconds and a half, and a few of them wait.
-    settleWithinMs: 25_000,
-    validators: EVERYTHING,
-    needs: ["signal"],
-    seed: 11,
-    equipment: [],
-    hasTools: false,
-  },
-  {
     name: "worker-paused",
     claim: "A worker that wakes from a pause longer than its lease writes nothing any more.",
     topology: SMALL,
