@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { chmod, mkdir, open, readFile, rename } from "node:fs/promises";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { HAError } from "../../core/errors.ts";
 import { isPortFree } from "./free-port.ts";
 
@@ -56,9 +57,20 @@ export async function storePassword(dir: string): Promise<{ password: string; cr
   return { password, created: true };
 }
 
-/** @throws HAError CONFIG_INVALID when something listens there already */
+/**
+ * The kernel calls a process with several threads dead a moment before the last of them lets go of its sockets: a store
+ * that has just been ended may hold its port for so long.
+ */
+const LETTING_GO_MS = 1_000;
+const POLL_MS = 50;
+
+/** @throws HAError CONFIG_INVALID when something listens there and goes on to */
 export async function requireFreePort(name: string, port: number): Promise<void> {
-  if (await isPortFree(port)) return;
+  for (let waitedMs = 0; ; waitedMs += POLL_MS) {
+    if (await isPortFree(port)) return;
+    if (waitedMs >= LETTING_GO_MS) break;
+    await sleep(POLL_MS);
+  }
   const message = `port ${port} of 127.0.0.1, meant for ${name}, is taken by another process`;
   throw new HAError("CONFIG_INVALID", message, { port });
 }
