@@ -82,6 +82,14 @@ describe("availability", () => {
     expect(availabilityOf(evidence)).toMatchObject({ failed: 1, windows: 3, badWindows: 1 });
   });
 
+  it("counts a read that was lost and not repeated as a lost try, one that was refused as failed", () => {
+    const evidence = evidenceOf([
+      { method: "history", outcome: "lost" },
+      { method: "history", outcome: "refused" },
+    ]);
+    expect(availabilityOf(evidence)).toMatchObject({ requests: 1, failed: 1, lostTries: 1 });
+  });
+
   it("leaves out what is to be refused, and what belongs to a reconnect", () => {
     const evidence = evidenceOf([
       { intent: "conflict", outcome: "refused" },

@@ -102,8 +102,15 @@ export function availabilityOf(evidence: Evidence): Availability {
   };
 }
 
-/** What a client of the API asks for; following a run again is part of a reconnect and not counted for itself. */
-const isRequest = ({ intent, method }: Operation): boolean => method !== "follow" && intent !== "conflict";
+/** What the recording client asks for once, and does not repeat when its connection is lost on the way. */
+const ASKED_ONCE: ReadonlySet<string> = new Set(["history", "abort"]);
+
+/**
+ * What a client of the API asks for. Following a run again is part of a reconnect and not counted for itself; nor is
+ * a read or an abort that was lost and that nobody repeated, which is no more than a lost try.
+ */
+const isRequest = ({ intent, method, outcome }: Operation): boolean =>
+  method !== "follow" && intent !== "conflict" && !(ASKED_ONCE.has(method) && outcome === "lost");
 
 /** All tries of one request have its name: sends their key, the others each a name of their own. */
 const requestOf = ({ key, method, op, tenant }: Operation): string =>
