@@ -39,7 +39,7 @@ Criteria:
   kills         each kind of process is killed: every acknowledged run ends once, with its text
 
 Everything runs on this machine, on deployments that are brought up for it and taken down again; no other one is
-touched. About 15 minutes, 6 with --quick. Exit code 1 when a criterion was missed, or could not be shown.
+touched. Some minutes with --quick, several times that without. Exit code 1 when a criterion was missed, or could not be shown.
 
 Examples:
   openclaw-ha accept --quick

@@ -40,7 +40,7 @@ Exit code 1 when a promise was not kept, which is named. Ctrl-C ends the load an
 
 Examples:
   openclaw-ha loadtest                            a quick look whether everything works
-  openclaw-ha loadtest burst --rate 20            20 messages per second, then 200, then 20
+  openclaw-ha loadtest burst --rate 20            more of everything: the users' part still grows tenfold
   openclaw-ha loadtest steady --json --baseline before/result.json
   openclaw-ha loadtest steady --url wss://gateway.example --token-file token`;
 
