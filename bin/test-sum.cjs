@@ -14,17 +14,17 @@ const path = require("node:path");
 const AGAIN = ".again.json";
 const [, , command, folder, argument] = process.argv;
 
-const resultsOf = (file) => JSON.parse(fs.readFileSync(path.join(folder, file), "utf8")).testResults;
-const relative = (file) => path.relative(process.cwd(), file);
+const resultsOf = (report) => JSON.parse(fs.readFileSync(path.join(folder, report), "utf8")).testResults;
+const relative = (name) => path.relative(process.cwd(), name);
 const failedFiles = (results) => results.filter(({ status }) => status === "failed");
 
 /** Name and first line of the message of all that failed; a file that could not even be loaded has no tests. */
 function failuresOf(results) {
-  return failedFiles(results).flatMap(({ name: file, message, assertionResults }) => {
+  return failedFiles(results).flatMap(({ name, message, assertionResults }) => {
     const failed = assertionResults.filter(({ status }) => status === "failed");
-    if (failed.length === 0) return [{ name: relative(file), why: message }];
+    if (failed.length === 0) return [{ name: relative(name), why: message }];
     return failed.map((test) => ({
-      name: `${relative(file)} > ${test.fullName}`,
+      name: `${relative(name)} > ${test.fullName}`,
       why: test.failureMessages[0] ?? "",
     }));
   });
@@ -38,13 +38,13 @@ function lastResults(first, files, again) {
 }
 
 function sum(runFailed) {
-  const files = fs.readdirSync(folder).filter((file) => file.endsWith(".json"));
+  const files = fs.readdirSync(folder).filter((name) => name.endsWith(".json"));
   const print = (what, { name, why }) =>
     process.stdout.write(`${what}: ${name}\n  ${why.split("\n", 1)[0]}\n`);
   let passed = 0;
   let failed = runFailed === "0" ? 0 : 1;
   if (failed) process.stdout.write("a check failed, or a run ended without a report: see above\n");
-  for (const file of files.filter((file) => !file.endsWith(AGAIN))) {
+  for (const file of files.filter((name) => !name.endsWith(AGAIN))) {
     const first = resultsOf(file);
     const last = lastResults(first, files, file.replace(/\.json$/, AGAIN));
     const failures = failuresOf(last);
