@@ -35,7 +35,14 @@ export type RunEventBody =
   | { readonly type: "message"; readonly row: TranscriptRow }
   | { readonly type: "usage"; readonly usage: Usage }
   /** The three ends; a run has exactly one, and only after its commit. */
-  | { readonly type: "final"; readonly text: string; readonly stopReason: string; readonly usage?: Usage }
+  | {
+      readonly type: "final";
+      readonly text: string;
+      readonly stopReason: string;
+      readonly usage?: Usage;
+      /** Only where no model ran: this is the run's one event, and these are its rows, the question's first. */
+      readonly rows?: readonly TranscriptRow[];
+    }
   | { readonly type: "aborted"; readonly text: string; readonly reason: string }
   | { readonly type: "error"; readonly error: RunError };
 

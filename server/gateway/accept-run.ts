@@ -29,6 +29,8 @@ export interface SendRequest {
   readonly sessionKey: SessionKey;
   readonly idempotencyKey: string;
   readonly message: string;
+  /** The text as the client sent it, where a command in front of the message was taken off: what makes it the same. */
+  readonly sent?: string;
   readonly attachments: readonly Attachment[];
   readonly options: RunOptions;
 }
@@ -127,7 +129,7 @@ export function runAcceptor(deps: RunAcceptorDeps): RunAcceptor {
           sessionKey,
           agentId,
           lane: "main",
-          requestHash: requestHash(request),
+          requestHash: requestHash({ ...request, message: request.sent ?? request.message }),
           input: { body, options },
           newSessionId: random.uuid(),
         }),
@@ -225,7 +227,7 @@ function userMessage(request: SendRequest, timestamp: number): TranscriptMessage
 }
 
 /** What makes two requests the same: the text and the attachments. Session and tenant are compared by the ledger. */
-function requestHash(request: Pick<SendRequest, "message" | "attachments">): string {
+export function requestHash(request: Pick<SendRequest, "message" | "attachments">): string {
   const hash = createHash("sha256").update(request.message);
   for (const { sha256 } of request.attachments) hash.update("\0").update(sha256);
   return hash.digest("hex");

@@ -8,7 +8,7 @@ import {
   type RunEventBody,
   runSeqOf,
 } from "../core/run-event.ts";
-import type { Usage } from "../core/transcript.ts";
+import type { TranscriptRow, Usage } from "../core/transcript.ts";
 
 /** How a run ended, from its terminal event or from its row: both tell the same. */
 export interface RunEnd {
@@ -18,6 +18,8 @@ export interface RunEnd {
   readonly usage?: Usage;
   readonly model?: ModelName;
   readonly error?: RunError;
+  /** Where the run was answered without a model: its rows, which nothing else tells. */
+  readonly rows?: readonly TranscriptRow[];
   readonly runSeq: number;
   readonly sessionId?: string;
   readonly startedAt?: number;
@@ -123,10 +125,12 @@ export function endOfEvent(view: RunView, event: RunEvent): RunEnd | null {
   };
 }
 
-function endOfBody(body: RunEventBody): Pick<RunEnd, "status" | "stopReason" | "usage" | "error"> | null {
+function endOfBody(
+  body: RunEventBody,
+): Pick<RunEnd, "status" | "stopReason" | "usage" | "error" | "rows"> | null {
   switch (body.type) {
     case "final":
-      return { status: "succeeded", stopReason: body.stopReason, usage: body.usage };
+      return { status: "succeeded", stopReason: body.stopReason, usage: body.usage, rows: body.rows };
     case "aborted": {
       const timedOut = body.reason === "timeout";
       return { status: timedOut ? "timed_out" : "aborted", stopReason: timedOut ? "timeout" : "rpc" };

@@ -53,7 +53,8 @@ export function contextMessages(messages: readonly TranscriptMessage[]): Message
   const lastAsked = messages.findLastIndex(({ role }) => role === "user" || role === "toolResult");
   const result: Message[] = [];
   for (const [i, message] of messages.entries()) {
-    if (message.role === "system") continue;
+    // Commands and their answers are between people and the gateway.
+    if (message.role === "system" || message["excludeFromContext"] === true) continue;
     if (isBroken(message)) {
       const text = messageText(message);
       if (text === "" || i > lastAsked) continue;
