@@ -1,11 +1,10 @@
--- Runs that are answered without a model (slash commands), what a session's reader has read, and sessions by their label.
+-- Runs that are answered without a model (slash commands), and what of a session has been read.
 --   compatible: yes; processes of the previous release show every session as read
---   lock: sessions, against writes, while the index is built: it holds only sessions that somebody has named
+--   lock: sessions, for a moment (new columns with a constant default)
 
 -- Rows above read_seq are unread. A position, not a time: no clock says whether a row came before or after its reader.
 ALTER TABLE sessions ADD COLUMN read_seq bigint NOT NULL DEFAULT 0;
 ALTER TABLE sessions ADD COLUMN marked_unread_at timestamptz;
-CREATE INDEX sessions_labelled ON sessions (tenant_id, label) WHERE label IS NOT NULL;
 
 -- Changes what a user may change of a session.
 --   p        JSON of the columns to set; a column that is not named stays. `unread`: false marks all rows as read, true
@@ -122,14 +121,3 @@ END $$;
 REVOKE ALL ON FUNCTION patch_session(text, text, jsonb), reset_session_once(text, text, text, text), answer_run(jsonb, integer) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION patch_session(text, text, jsonb), reset_session_once(text, text, text, text), answer_run(jsonb, integer)
   TO openclaw_ha_app;
-
--- As 000015: what CREATE INDEX has made the planner believe of an empty table is put right.
-DO $$
-BEGIN
-  IF EXISTS (SELECT FROM tenants) THEN RETURN; END IF;
-  INSERT INTO sessions (tenant_id, session_key, session_id, agent_id, label)
-    SELECT 'example-' || t, 'agent:main:' || s, s::text, 'main', CASE WHEN s % 50 = 0 THEN 'label-' || s END
-    FROM generate_series(1, 4) t, generate_series(1, 500) s;
-  ANALYZE sessions;
-  DELETE FROM sessions;
-END $$;
