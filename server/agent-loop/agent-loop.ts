@@ -4,7 +4,7 @@ import type { AgentIO, AgentOutcome, AgentTurn } from "../ports/agent-runtime.ts
 import type { Clock } from "../ports/clock.ts";
 import { type AnswerText, answerText } from "./answer-text.ts";
 import type { ModelCall, ModelCallAnswer } from "./model-call.ts";
-import { nextAction, ownMessages, type PendingCall } from "./next-action.ts";
+import { nextAction, type PendingCall } from "./next-action.ts";
 import { type Progress, progressOf } from "./progress.ts";
 import { endOfAborted, throwIfHandedOver } from "./stop-reason.ts";
 import {
@@ -41,7 +41,7 @@ export async function runAgentLoop(
   signal: AbortSignal,
 ): Promise<AgentOutcome> {
   const progress = progressOf(turn, io, signal);
-  const before = ownMessages(turn.messages).findLast((message) => message.role === "assistant");
+  const before = turn.messages.slice(turn.ownFrom).findLast((message) => message.role === "assistant");
   const text = answerText(
     (body) => io.emit(body),
     turn.attempt > 1 || before ? (before ? messageText(before) : "") : null,
@@ -51,7 +51,7 @@ export async function runAgentLoop(
     throwIfHandedOver(signal);
     if (signal.aborted) return stopped(turn, progress, text, null, signal, deps.clock);
     const action = nextAction(progress.messages, turn.startedTools);
-    if (action.kind === "done") return succeeded(action.message, progress, text);
+    if (action.kind === "done") return succeeded(action.message, turn, progress, text);
     if (action.kind === "tools") {
       for (const pending of action.calls) {
         if (signal.aborted) break;
@@ -59,9 +59,10 @@ export async function runAgentLoop(
       }
       continue;
     }
-    const callsAnswered = answeredCalls(progress.messages);
-    if (callsAnswered >= deps.maxSteps) return tooManySteps(deps.maxSteps, progress, text);
-    await progress.checkpoint();
+    const callsAnswered = answeredCalls(turn, progress.messages);
+    if (callsAnswered >= deps.maxSteps) return tooManySteps(deps.maxSteps, turn, progress, text);
+    // Nothing joins the first call: it costs no statement, and what waited with the run has turns of its own.
+    await progress.checkpoint(callsAnswered > 0 ? "steer" : undefined);
     throwIfHandedOver(signal);
     if (signal.aborted) continue;
     text.begin();
@@ -74,7 +75,7 @@ export async function runAgentLoop(
       signal,
     });
     throwIfHandedOver(signal);
-    if (answer.kind === "failed") return failed(answer, progress, text, deps.clock);
+    if (answer.kind === "failed") return failed(answer, turn, progress, text, deps.clock);
     if (answer.kind === "stopped") return stopped(turn, progress, text, answer, signal, deps.clock);
     progress.add({ kind: "model" }, withUniqueCallIds(answer.message, progress.messages));
   }
@@ -131,12 +132,17 @@ async function toolStep(
   answer(outcome);
 }
 
-function succeeded(message: TranscriptMessage, progress: Progress, text: AnswerText): AgentOutcome {
+function succeeded(
+  message: TranscriptMessage,
+  turn: AgentTurn,
+  progress: Progress,
+  text: AnswerText,
+): AgentOutcome {
   const answer = messageText(message);
   text.settle(answer); // also where a provider corrected itself at the end: the message is what counts
   return {
     status: "succeeded",
-    result: resultOf(answer, message.stopReason ?? "stop", progress, message),
+    result: resultOf(answer, message.stopReason ?? "stop", turn, progress, message),
     error: null,
     ...progress.rest(),
   };
@@ -144,6 +150,7 @@ function succeeded(message: TranscriptMessage, progress: Progress, text: AnswerT
 
 function failed(
   answer: ModelCallAnswer & { kind: "failed" },
+  turn: AgentTurn,
   progress: Progress,
   text: AnswerText,
   clock: Clock,
@@ -152,7 +159,7 @@ function failed(
   text.settle(text.shown());
   return {
     status: "failed",
-    result: text.shown() === "" ? null : resultOf(text.shown(), "error", progress, answer.model),
+    result: text.shown() === "" ? null : resultOf(text.shown(), "error", turn, progress, answer.model),
     error: answer.error,
     ...progress.rest(),
   };
@@ -186,6 +193,7 @@ function stopped(
     result: resultOf(
       text.shown(),
       status === "timed_out" ? "timeout" : "aborted",
+      turn,
       progress,
       answer?.model ?? null,
     ),
@@ -197,11 +205,11 @@ function stopped(
   };
 }
 
-function tooManySteps(maxSteps: number, progress: Progress, text: AnswerText): AgentOutcome {
+function tooManySteps(maxSteps: number, turn: AgentTurn, progress: Progress, text: AnswerText): AgentOutcome {
   text.settle(text.shown());
   return {
     status: "failed",
-    result: text.shown() === "" ? null : resultOf(text.shown(), "error", progress, null),
+    result: text.shown() === "" ? null : resultOf(text.shown(), "error", turn, progress, null),
     error: {
       kind: "max_steps",
       message: `the agent called the model ${maxSteps} times without coming to an answer; ask for less at once`,
@@ -234,10 +242,11 @@ function keepPartialText(
 function resultOf(
   text: string,
   stopReason: string,
+  turn: AgentTurn,
   progress: Progress,
   model: { readonly provider?: string; readonly model?: string } | null,
 ): RunResult {
-  const usage = usageOf(progress.messages);
+  const usage = usageOf(turn, progress.messages);
   return {
     text,
     stopReason,
@@ -249,9 +258,9 @@ function resultOf(
 }
 
 /** Tokens of all model calls of the run. */
-function usageOf(messages: readonly TranscriptMessage[]): Usage | null {
+function usageOf(turn: AgentTurn, messages: readonly TranscriptMessage[]): Usage | null {
   let sum: Required<Usage> | null = null;
-  for (const { usage } of ownMessages(messages)) {
+  for (const { usage } of messages.slice(turn.ownFrom)) {
     if (usage === undefined) continue;
     sum ??= { input: 0, output: 0, cacheRead: 0, cacheWrite: 0, totalTokens: 0 };
     sum = {
@@ -265,5 +274,5 @@ function usageOf(messages: readonly TranscriptMessage[]): Usage | null {
   return sum;
 }
 
-const answeredCalls = (messages: readonly TranscriptMessage[]): number =>
-  ownMessages(messages).filter((message) => message.role === "assistant").length;
+const answeredCalls = ({ ownFrom }: AgentTurn, messages: readonly TranscriptMessage[]): number =>
+  messages.slice(ownFrom).filter((message) => message.role === "assistant").length;

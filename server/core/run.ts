@@ -39,14 +39,18 @@ export interface RunOptions {
   readonly timeoutMs?: number;
   /** The connection that asked, for `tool` events (protocol.md 4). */
   readonly requesterConnId?: string;
+  /** Client id of that connection, named where messages are collected: `openclaw-tui`. */
+  readonly sender?: string;
 }
 
 /** How a run ended, as it is stored and as `send --json`, `agent` and `agent.wait` report it. */
 export interface RunResult {
   /** Text of the last assistant message: exactly what the deltas since the last replace add up to. */
   readonly text: string;
-  /** `stop`, `length`, `toolUse`, `error`, `aborted`, `timeout`. */
+  /** `stop`, `length`, `toolUse`, `error`, `aborted`, `timeout`; `steered` and `collected` with `mergedInto`. */
   readonly stopReason: string;
+  /** The run in whose turn this run's message is answered: it has no turn and no text of its own. */
+  readonly mergedInto?: RunId;
   readonly usage?: Usage;
   readonly model?: { readonly provider: string; readonly model: string };
 }

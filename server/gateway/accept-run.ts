@@ -2,11 +2,20 @@ import { createHash } from "node:crypto";
 import { batcher } from "../core/batcher.ts";
 import { findAgent, findModel, type AgentCatalog } from "../core/catalog.ts";
 import { HAError } from "../core/errors.ts";
-import { type AgentId, runId as asRunId, type SessionKey, type TenantId } from "../core/ids.ts";
+import {
+  type AgentId,
+  type RunId,
+  runId as asRunId,
+  type SessionKey,
+  type TenantId,
+  type WorkerId,
+} from "../core/ids.ts";
 import type { RunOptions, RunRecord } from "../core/run.ts";
+import type { QueueMode } from "../core/queue-mode.ts";
 import { agentOfSessionKey, canonicalSessionKey } from "../core/session-key.ts";
 import type { ContentBlock, TranscriptMessage } from "../core/transcript.ts";
 import type { Clock } from "../ports/clock.ts";
+import type { EventBus } from "../ports/event-bus.ts";
 import type { Logger } from "../ports/logger.ts";
 import type { Random } from "../ports/random.ts";
 import type { AcceptAnswer, AcceptRequest, RunLedger } from "../ports/run-ledger.ts";
@@ -31,6 +40,11 @@ export interface SendRequest {
   readonly message: string;
   readonly attachments: readonly Attachment[];
   readonly options: RunOptions;
+  /**
+   * What the message does while its session is busy; `session`: what the session says, else the configuration. Absent: a
+   * turn of its own, for those who wait for the answer to just this message.
+   */
+  readonly queueMode?: QueueMode | "session";
 }
 
 export interface AcceptedRun {
@@ -55,6 +69,7 @@ export interface RunAcceptor {
 export interface RunAcceptorDeps {
   readonly ledger: RunLedger;
   readonly queue: RunQueue;
+  readonly bus: Pick<EventBus, "signal">;
   readonly bodies: Bodies;
   readonly catalog: AgentCatalog;
   readonly clock: Clock;
@@ -66,7 +81,7 @@ export interface RunAcceptorDeps {
 const OVERLOAD_RETRY_MS = 1_000;
 
 export function runAcceptor(deps: RunAcceptorDeps): RunAcceptor {
-  const { ledger, queue, bodies, catalog, clock, random, logger, limits } = deps;
+  const { ledger, queue, bus, bodies, catalog, clock, random, logger, limits } = deps;
   const backlog = backlogGuard({ limit: limits.tenantBacklog, clock });
   const accepts = batcher<AcceptRequest, AcceptAnswer>({
     name: "accept",
@@ -106,8 +121,17 @@ export function runAcceptor(deps: RunAcceptorDeps): RunAcceptor {
     }
   };
 
+  /** The mark is in the ledger: a signal that is lost is only late. */
+  const stop = (
+    by: RunRecord,
+    { runId, worker }: { readonly runId: RunId; readonly worker: WorkerId },
+  ): void => {
+    const { tenant, sessionKey } = by;
+    bus.signal(worker, { type: "abort", tenant, sessionKey, runId }).catch(() => undefined);
+  };
+
   const accept = async (request: SendRequest): Promise<AcceptedRun> => {
-    const { tenant, sessionKey, options } = request;
+    const { tenant, sessionKey, options, queueMode } = request;
     const runId = asRunId(request.idempotencyKey);
     const agentId = knownAgent(catalog, sessionKey);
     if (options.model !== undefined && !findModel(catalog, options.model)) throw unknownModel(options.model);
@@ -129,6 +153,7 @@ export function runAcceptor(deps: RunAcceptorDeps): RunAcceptor {
           lane: "main",
           requestHash: requestHash(request),
           input: { body, options },
+          queueMode: queueMode === "session" ? { orElse: catalog.queueMode } : queueMode,
           newSessionId: random.uuid(),
         }),
       );
@@ -141,6 +166,7 @@ export function runAcceptor(deps: RunAcceptorDeps): RunAcceptor {
     switch (answer.kind) {
       case "new":
         if (answer.ready) void during(enqueue(answer.ready));
+        if (answer.interrupted) stop(answer.run, answer.interrupted);
         return { run: answer.run, made: true };
       case "existing":
         return { run: answer.run, made: false };

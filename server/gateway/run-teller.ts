@@ -149,7 +149,7 @@ export class RunTeller {
   /** The last events of a run. Nobody is skipped for being slow: these carry the truth. */
   end(run: FollowedRun, end: RunEnd): void {
     this.textToLate(run, end.endedAt);
-    this.tell(run, "agent", () => agentEnd(run.view, end), false);
+    if (end.mergedInto === undefined) this.tell(run, "agent", () => agentEnd(run.view, end), false);
     this.tell(run, "chat", () => chatEnd(run.view, end), false);
   }
 

@@ -129,7 +129,7 @@ export class TenantHub implements TenantHandlers {
   /** Tells a run's end, by whom it became known first. */
   finish(run: FollowedRun, end: RunEnd): void {
     const { view } = run;
-    this.teller.begin(run, end.endedAt);
+    if (end.mergedInto === undefined) this.teller.begin(run, end.endedAt);
     view.setText(end.text);
     view.lastRunSeq = end.runSeq;
     this.teller.text(run, end.endedAt, true);

@@ -3,6 +3,7 @@ import path from "node:path";
 import { parseEnv } from "node:util";
 import type { AgentCatalog } from "../core/catalog.ts";
 import type { LaneWidths } from "../core/lane.ts";
+import type { QueueMode } from "../core/queue-mode.ts";
 import { readAgents } from "./agents.ts";
 import { type Substituted, substituteReferences } from "./env-references.ts";
 import { ignoredKeys } from "./ignored-keys.ts";
@@ -169,7 +170,7 @@ function readToken(
 }
 
 /** Names that older configurations use beside today's. */
-const QUEUE_MODES: Readonly<Record<string, AgentCatalog["queueMode"]>> = {
+const QUEUE_MODES: Readonly<Record<string, QueueMode>> = {
   steer: "steer",
   followup: "followup",
   collect: "collect",
@@ -179,7 +180,7 @@ const QUEUE_MODES: Readonly<Record<string, AgentCatalog["queueMode"]>> = {
   "steer+backlog": "steer",
 };
 
-function queueMode(config: OpenClawConfig, problems: Problems): AgentCatalog["queueMode"] {
+function queueMode(config: OpenClawConfig, problems: Problems): QueueMode {
   const written = config.messages?.queue?.mode;
   if (written === undefined) return "steer";
   const mode = QUEUE_MODES[written];

@@ -32,6 +32,9 @@ export interface AgentTurn {
   readonly thinking: string | null;
   /** The whole context, oldest first. What to do next is read from its tail alone. */
   readonly messages: readonly TranscriptMessage[];
+  /** Where in `messages` the run's own begin, behind the user's message that it answers: what it has said and done, and
+   * what was steered in. */
+  readonly ownFrom: number;
   /** Steps of the run already recorded, so that new ones are numbered after them. */
   readonly stepsDone: number;
   readonly startedTools: readonly StartedTool[];
@@ -45,9 +48,15 @@ export interface AgentIO {
   /**
    * Makes steps and messages durable before anything that depends on them happens. A tool call is checkpointed as
    * `tool_started` before it is executed and its result before the next model call.
+   * `steer` says that this call comes next: what users have sent meanwhile may join the run then, and is answered here.
+   * It is durable behind `messages`, and belongs behind them in the context.
    * @throws HAError LEASE_LOST: stop at once, write nothing more
    */
-  checkpoint(steps: readonly Step[], messages: readonly TranscriptMessage[]): Promise<void>;
+  checkpoint(
+    steps: readonly Step[],
+    messages: readonly TranscriptMessage[],
+    options?: { readonly steer: boolean },
+  ): Promise<readonly TranscriptMessage[]>;
   /** A credential for one provider, for this run only. Null: the provider needs none. */
   credential(provider: string): Promise<string | null>;
 }
@@ -68,6 +77,7 @@ export interface AgentOutcome {
  *   with an empty text, so that what followers hold at the end is the text of the last message, the result's text.
  * - After a crash between `tool_started` and its result, an idempotent tool is executed again; for any other the
  *   runtime appends an error result that says the outcome is unknown.
+ * - Each model call of a run but its first is preceded by a checkpoint with `steer`, and has in its context what joined.
  * - When the signal aborts, it ends within 100 ms with status `aborted`, or `timed_out` when the reason is a TIMEOUT
  *   HAError, keeping the partial text. When the reason is a LEASE_LOST or DRAINING HAError, it rejects with it.
  * - Failures of the model are outcomes (`failed`), not exceptions.

@@ -31,6 +31,8 @@ export function recordingIO(
     readonly onCheckpoint?: (checkpointNo: number) => void | Promise<void>;
     readonly credential?: (provider: string) => Promise<string | null>;
     readonly heldBefore?: string;
+    /** What users have sent when the model is about to be called, by the number of the checkpoint. */
+    readonly steered?: (checkpointNo: number) => readonly string[];
   } = {},
 ): RecordingIO {
   const log: WorldEntry[] = [];
@@ -54,9 +56,14 @@ export function recordingIO(
       if (event.type === "replace" || event.type === "started") held = event.text;
       for (const waiter of waiters) if (waiter.type === event.type) waiter.resolve();
     },
-    async checkpoint(steps, messages) {
+    async checkpoint(steps, messages, { steer } = { steer: false }) {
       await options.onCheckpoint?.(++checkpoints);
-      log.push({ steps, messages });
+      const texts = steer ? (options.steered?.(checkpoints) ?? []) : [];
+      const steered = texts.map((text): TranscriptMessage => ({ role: "user", content: text, timestamp: 1 }));
+      if (steps.length + messages.length + steered.length > 0) {
+        log.push({ steps, messages: [...messages, ...steered] });
+      }
+      return steered;
     },
     credential: options.credential ?? (() => Promise.resolve(null)),
   };
@@ -82,6 +89,7 @@ export const turnOf = (
   },
   thinking: null,
   messages: [{ role: "user", content: userText, timestamp: 1 }],
+  ownFrom: (fields.messages?.findLastIndex(({ role }) => role === "user") ?? 0) + 1,
   stepsDone: 0,
   startedTools: [],
   tools: [],

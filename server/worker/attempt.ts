@@ -10,10 +10,10 @@ import type { SecretVault } from "../ports/secret-vault.ts";
 import { AbortedByUser, type ActiveRun } from "./active-runs.ts";
 import type { BodyStore } from "../bodies/body-store.ts";
 import { type LedgerCalls, unlessAborted } from "./ledger-calls.ts";
-import type { LoadedContext } from "./load-context.ts";
+import { loadBodies, type LoadedContext } from "./load-context.ts";
 import type { WorkerCounters } from "./metrics.ts";
 import type { TurnPlan } from "./plan-turn.ts";
-import type { RunStream } from "./run-publisher.ts";
+import type { RunPublisher, RunStream } from "./run-publisher.ts";
 
 /** How long after an abort the worker still waits for the agent; it promises to end within 100 ms. */
 const ABORT_GRACE_MS = 1_000;
@@ -27,6 +27,7 @@ export interface AttemptDeps {
   readonly random: Random;
   readonly counters: WorkerCounters;
   readonly calls: LedgerCalls;
+  readonly publisher: RunPublisher;
 }
 
 /** What an attempt has made durable so far: the transcript behind the grant, as far as this worker wrote it. */
@@ -87,6 +88,7 @@ export async function runAttempt(
     models: plan.models,
     thinking: plan.thinking,
     messages: context.messages,
+    ownFrom: context.messages.length - context.ofThisRun.length,
     stepsDone: grant.stepsDone,
     startedTools: grant.startedTools,
     tools: deps.tools(grant),
@@ -107,18 +109,20 @@ function agentIO(deps: AttemptDeps, run: ActiveRun, stream: RunStream, written: 
   const { grant, signal } = run;
   let checkpointNo = 0;
   // One after another, whatever the runtime does: their numbers are the order in which the ledger knows them.
-  let last: Promise<void> = Promise.resolve();
+  let last: Promise<unknown> = Promise.resolve();
 
   const checkpoint = async (
     steps: readonly Step[],
     messages: readonly TranscriptMessage[],
-  ): Promise<void> => {
+    steer: boolean,
+  ): Promise<readonly TranscriptMessage[]> => {
     if (signal.aborted && isHandOver(signal.reason)) throw signal.reason;
     const answer = await deps.calls.checkpoint({
       grant,
       checkpointNo: ++checkpointNo,
       steps,
       messages: await newMessages(deps, grant, messages),
+      steer,
     });
     if (answer.kind === "fenced") {
       deps.counters.fenced++;
@@ -130,12 +134,21 @@ function agentIO(deps: AttemptDeps, run: ActiveRun, stream: RunStream, written: 
     }
     noteRows(written, stream, messages, answer.rows);
     if (answer.abortRequested) run.abort(new AbortedByUser());
+    if (answer.steered.length === 0) return [];
+    for (const { runId } of answer.steered) deps.publisher.merged(grant, runId, "steered");
+    const rows = answer.steered.map((steered) => steered.row);
+    const joined = await deps.calls.whileTrusted(
+      () => loadBodies(deps.bodies, grant.tenant, rows, signal),
+      signal,
+    );
+    noteRows(written, stream, joined, rows);
+    return joined;
   };
 
   return {
     emit: (body) => stream.emit(body),
-    checkpoint(steps, messages) {
-      const mine = last.then(() => checkpoint(steps, messages));
+    checkpoint(steps, messages, { steer } = { steer: false }) {
+      const mine = last.then(() => checkpoint(steps, messages, steer));
       last = mine.catch(() => undefined);
       return mine;
     },

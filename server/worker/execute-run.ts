@@ -22,13 +22,12 @@ import { isLostForGood } from "../bodies/body-store.ts";
 import type { ContextCache } from "./context-cache.ts";
 import { type LoadedContext, loadContext } from "./load-context.ts";
 import { planTurn, timeoutOf } from "./plan-turn.ts";
-import type { RunPublisher, RunStream } from "./run-publisher.ts";
+import type { RunStream } from "./run-publisher.ts";
 
 export interface ExecuteRunDeps extends AttemptDeps {
   readonly catalog: AgentCatalog;
   readonly sessions: SessionStore;
   readonly cache: ContextCache;
-  readonly publisher: RunPublisher;
   readonly runs: ActiveRuns;
   readonly logger: Logger;
   /** False while the worker ends: the lease is then released with the run, for others to go on with the session. */
@@ -55,6 +54,7 @@ export async function executeRun(deps: ExecuteRunDeps, grant: Grant): Promise<Ru
   if (grant.abortRequested) deps.runs.abort(grant.tenant, grant.runId);
   let stream: RunStream | null = null;
   const written: Written = { messages: [], headSeq: grant.headSeq };
+  for (const id of grant.collected) deps.publisher.merged(grant, id, "collected");
   try {
     const planned = planTurn(deps.catalog, grant);
     const model = "plan" in planned ? modelName(planned.plan.models[0]) : undefined;

@@ -14,7 +14,7 @@ export interface LoadContextDeps {
 export interface LoadedContext {
   /** The whole context up to the grant's head: what others wrote, the user's message, what earlier attempts have stored. */
   readonly messages: readonly TranscriptMessage[];
-  /** Messages that earlier attempts of this run stored; empty on the first attempt. */
+  /** Messages that earlier attempts of this run stored, and what was steered in; empty on the first attempt. */
   readonly ofThisRun: readonly TranscriptMessage[];
 }
 
@@ -75,7 +75,8 @@ function usable(cached: ReturnType<ContextCache["get"]>, grant: Grant): typeof c
   return cached.sessionId === sessionId && cached.resetSeq === resetSeq && isPrefix ? cached : undefined;
 }
 
-async function loadBodies(
+/** The messages of rows, in their order. @throws HAError as BodyReader.load */
+export async function loadBodies(
   bodies: BodyStore,
   tenant: TenantId,
   rows: readonly TranscriptRow[],

@@ -2,6 +2,7 @@ import { z } from "zod";
 import { findAgent } from "../../core/catalog.ts";
 import { HAError } from "../../core/errors.ts";
 import { runId as asRunId, type SessionKey } from "../../core/ids.ts";
+import { QUEUE_MODES } from "../../core/queue-mode.ts";
 import type { RunOptions } from "../../core/run.ts";
 import type { SessionRecord } from "../../core/session.ts";
 import { agentOfSessionKey } from "../../core/session-key.ts";
@@ -27,7 +28,7 @@ const PENDING_MAX = 50;
 export const sendParams = z.object({
   message: z.string(),
   thinking: z.string().optional(),
-  queueMode: z.enum(["steer", "followup", "collect", "interrupt"]).optional(),
+  queueMode: z.enum(QUEUE_MODES).optional(),
   attachments: attachmentsParam.optional(),
   timeoutMs: count.optional(),
   agentId: z.string().optional(),
@@ -52,6 +53,7 @@ export async function send(
     ...(params.thinking === undefined ? {} : { thinking: params.thinking }),
     ...(params.timeoutMs === undefined || params.timeoutMs === 0 ? {} : { timeoutMs: params.timeoutMs }),
     requesterConnId: connection.id,
+    ...(connection.client === null ? {} : { sender: connection.client.id }),
   };
   const { message } = params;
   const { run, made } = await gateway.acceptor.accept({
@@ -61,6 +63,7 @@ export async function send(
     message,
     attachments,
     options,
+    queueMode: params.queueMode ?? "session",
   });
   const answer = sendAnswer(run, made);
   if (answer.status === "started" || answer.status === "in_flight") hub.track(run, connection, made);

@@ -150,6 +150,8 @@ export function chatEnd(view: RunView, end: RunEnd): Payload {
   const message = end.text === "" ? {} : { message: assistantMessage(end.text, end.endedAt) };
   switch (end.status) {
     case "succeeded":
+      // As OpenClaw ends a message that has joined another turn: without a word, and before that turn is answered.
+      if (end.mergedInto !== undefined) return chat(view, end.runSeq, "final", {});
       return chat(view, end.runSeq, "final", {
         stopReason: end.stopReason,
         ...message,

@@ -1,3 +1,4 @@
+import type { RunId } from "../../core/ids.ts";
 import type { TranscriptMessage, TranscriptRow } from "../../core/transcript.ts";
 
 /**
@@ -11,6 +12,7 @@ export function wireMessage(
 ): Readonly<Record<string, unknown>> {
   const own = message["__openclaw"] as Readonly<Record<string, unknown>> | undefined;
   const isReset = message.role === "system" && own?.kind === "reset";
+  const steeredInto = message.role === "user" ? runThatItJoined(row) : null;
   return {
     ...message,
     ...(isReset && message.content === "" ? { content: [{ type: "text", text: "Reset" }] } : {}),
@@ -21,11 +23,16 @@ export function wireMessage(
       seq: row.seq,
       ...(row.parentId === null ? {} : { parentId: row.parentId }),
       ...(row.runId === null || message.role === "user" ? {} : { runId: row.runId }),
+      ...(steeredInto === null ? {} : { steerTargetRunId: steeredInto }),
       ...(row.idempotencyKey === null ? {} : { idempotencyKey: row.idempotencyKey }),
       recordTimestampMs: row.createdAt,
     },
   };
 }
+
+/** A user's row belongs to the run that answers it: its own, or the one that it was steered into. */
+const runThatItJoined = ({ runId, idempotencyKey }: TranscriptRow): RunId | null =>
+  runId !== null && idempotencyKey?.endsWith(":user") && idempotencyKey !== `${runId}:user` ? runId : null;
 
 /** A row whose bytes cannot be had now (object storage is away): its place is kept, its text is not invented. */
 export const unavailableMessage = (row: TranscriptRow): TranscriptMessage => ({
