@@ -57,8 +57,9 @@ export function recordingIO(
       for (const waiter of waiters) if (waiter.type === event.type) waiter.resolve();
     },
     async checkpoint(steps, messages, { steer } = { steer: false }) {
-      await options.onCheckpoint?.(++checkpoints);
-      const texts = steer ? (options.steered?.(checkpoints) ?? []) : [];
+      const no = ++checkpoints;
+      await options.onCheckpoint?.(no);
+      const texts = steer ? (options.steered?.(no) ?? []) : [];
       const steered = texts.map((text): TranscriptMessage => ({ role: "user", content: text, timestamp: 1 }));
       if (steps.length + messages.length + steered.length > 0) {
         log.push({ steps, messages: [...messages, ...steered] });
