@@ -9,6 +9,7 @@ import { memoryTenantDirectory } from "../adapters/memory/tenant-directory.ts";
 import { type Script, scriptedAgentRuntime } from "../adapters/scripted-agent/agent-runtime.ts";
 import { systemClock } from "../adapters/system/clock.ts";
 import { agentId, type RunId, runId, sessionKey, tenantId } from "../core/ids.ts";
+import type { QueueMode } from "../core/queue-mode.ts";
 import type { RunEvent } from "../core/run-event.ts";
 import { isEnded } from "../core/run-state.ts";
 import type { RunRecord } from "../core/run.ts";
@@ -87,6 +88,7 @@ export async function memoryPool(options: { readonly script?: Script; readonly c
       readonly agent?: string;
       readonly body?: StoredBody;
       readonly timeoutMs?: number;
+      readonly queueMode?: QueueMode;
     } = {},
   ): Promise<RunId> => {
     const id = runId(run);
@@ -103,6 +105,7 @@ export async function memoryPool(options: { readonly script?: Script; readonly c
           options: more.timeoutMs === undefined ? {} : { timeoutMs: more.timeoutMs },
         },
         newSessionId: random.uuid(),
+        queueMode: more.queueMode,
       },
     ]);
     if (answer?.kind === "new" && answer.ready) await queue.port.enqueue([answer.ready]).catch(() => {});
