@@ -194,14 +194,6 @@ export function ledgerQueueModesContract(open: OpenStores): void {
       expect((await finish(running)).next).toMatchObject({ runId: second.runId });
     });
 
-    it("takes in so many at once and no more", async () => {
-      const { world, key, grant, checkpoint, maxQueuedPerSession } = await busy(open);
-      const many = Math.min(MAX_MERGED + 2, maxQueuedPerSession);
-      for (let i = 0; i < many; i++) await say(world, key, `more ${i}`, "steer");
-      const stored = await checkpoint(grant, 1, { steer: true });
-      expect(stored.steered).toHaveLength(Math.min(many, MAX_MERGED));
-    });
-
     it("is decided for each of a batch alone", async () => {
       const world = await storeWorld(open);
       const { worker, claim, ledger } = world;
@@ -451,5 +443,23 @@ export function ledgerQueueModesContract(open: OpenStores): void {
     ] as const)("is %s", async (_what, asked, ofSession, mode) => {
       expect(await modeOf(asked, ofSession)).toBe(mode);
     });
+  });
+}
+
+/** On stores whose sessions may queue more than what joins a run at once. */
+export function ledgerMergeLimitContract(open: OpenStores): void {
+  it("lets so many runs join at once and no more; the others are next", async () => {
+    const { key, grant, request, ledger, checkpoint, finish } = await busy(open);
+    const more = (queueMode: QueueMode, count: number) =>
+      ledger.accept(Array.from({ length: count }, () => request(key, { queueMode })));
+    await more("steer", MAX_MERGED + 1);
+    expect((await checkpoint(grant, 1, { steer: true })).steered).toHaveLength(MAX_MERGED);
+    expect((await checkpoint(grant, 2, { steer: true })).steered).toHaveLength(1);
+    await more("collect", MAX_MERGED + 1);
+    const { next } = await finish(grant);
+    expect(next?.collected).toHaveLength(MAX_MERGED - 1);
+    const last = (await finish(next!)).next;
+    expect(last).toMatchObject({ collected: [] });
+    expect((await finish(last!)).next).toBeNull();
   });
 }
