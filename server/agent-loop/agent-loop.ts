@@ -3,6 +3,8 @@ import { messageText, type TranscriptMessage, type Usage } from "../core/transcr
 import type { AgentIO, AgentOutcome, AgentTurn } from "../ports/agent-runtime.ts";
 import type { Clock } from "../ports/clock.ts";
 import { type AnswerText, answerText } from "./answer-text.ts";
+import { compactByCommand } from "./compact-by-command.ts";
+import { compactContext, isContextFull, tokensOf } from "./compact-context.ts";
 import type { ModelCall, ModelCallAnswer } from "./model-call.ts";
 import { nextAction, type PendingCall } from "./next-action.ts";
 import { type Progress, progressOf } from "./progress.ts";
@@ -36,20 +38,28 @@ const EVENT_OUTPUT_MAX = 8_000;
  */
 export async function runAgentLoop(
   deps: AgentLoopDeps,
-  turn: AgentTurn,
+  first: AgentTurn,
   io: AgentIO,
   signal: AbortSignal,
 ): Promise<AgentOutcome> {
+  let turn = first;
   const progress = progressOf(turn, io, signal);
   const before = turn.messages.slice(turn.ownFrom).findLast((message) => message.role === "assistant");
   const text = answerText(
     (body) => io.emit(body),
     turn.attempt > 1 || before ? (before ? messageText(before) : "") : null,
   );
+  /** The provider has called the context too long, and no answer has come since: it is shortened once for that. */
+  let overflowed = false;
 
   for (;;) {
     throwIfHandedOver(signal);
     if (signal.aborted) return stopped(turn, progress, text, null, signal, deps.clock);
+    if (turn.compact !== undefined) {
+      const ended = await compactByCommand(deps, { turn, io, progress, signal }, text);
+      if (ended === null) continue;
+      return ended;
+    }
     const action = nextAction(progress.messages, turn.startedTools);
     if (action.kind === "done") return succeeded(action.message, turn, progress, text);
     if (action.kind === "tools") {
@@ -65,6 +75,11 @@ export async function runAgentLoop(
     await progress.checkpoint(callsAnswered > 0 ? "steer" : undefined);
     throwIfHandedOver(signal);
     if (signal.aborted) continue;
+    if (overflowed || isContextFull(turn, progress.messages)) {
+      const shortened = await compactContext(deps, { turn, io, progress, signal });
+      if (shortened.kind === "compacted") ({ turn } = shortened);
+      if (signal.aborted) continue;
+    }
     text.begin();
     const answer = await deps.askModel({
       turn,
@@ -75,8 +90,13 @@ export async function runAgentLoop(
       signal,
     });
     throwIfHandedOver(signal);
+    if (answer.kind === "failed" && answer.error.kind === "context_overflow" && !overflowed) {
+      overflowed = true;
+      continue;
+    }
     if (answer.kind === "failed") return failed(answer, turn, progress, text, deps.clock);
     if (answer.kind === "stopped") return stopped(turn, progress, text, answer, signal, deps.clock);
+    overflowed = false;
     progress.add({ kind: "model" }, withUniqueCallIds(answer.message, progress.messages));
   }
 }
@@ -251,6 +271,7 @@ function resultOf(
     text,
     stopReason,
     ...(usage === null ? {} : { usage }),
+    contextTokens: tokensOf(turn, progress.messages),
     ...(model?.provider !== undefined && model.model !== undefined
       ? { model: { provider: model.provider, model: model.model } }
       : {}),

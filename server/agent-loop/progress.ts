@@ -23,17 +23,21 @@ export interface Progress {
    * @throws HAError LEASE_LOST, or the signal's reason when the run was handed over
    */
   checkpoint(steer?: "steer"): Promise<void>;
+  /** Puts a compacted context in the place of the first `count` messages. */
+  replaceHistory(count: number, context: readonly TranscriptMessage[]): void;
   /** What is left for `finish`. */
   rest(): { steps: readonly Step[]; messages: readonly TranscriptMessage[] };
 }
 
 export function progressOf(turn: AgentTurn, io: AgentIO, signal: AbortSignal): Progress {
-  const messages = [...turn.messages];
+  let messages = [...turn.messages];
   let stepNo = turn.stepsDone;
   let steps: Step[] = [];
   let waiting: TranscriptMessage[] = [];
   return {
-    messages,
+    get messages() {
+      return messages;
+    },
     add(step, message) {
       if (step !== null) steps.push({ ...step, stepNo: ++stepNo });
       if (message !== null) {
@@ -47,6 +51,9 @@ export function progressOf(turn: AgentTurn, io: AgentIO, signal: AbortSignal): P
       steps = [];
       waiting = [];
       messages.push(...(await unlessHandedOver(stored, signal)));
+    },
+    replaceHistory(count, context) {
+      messages = [...context, ...messages.slice(count)];
     },
     rest: () => ({ steps, messages: waiting }),
   };

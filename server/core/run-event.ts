@@ -34,6 +34,8 @@ export type RunEventBody =
   /** A transcript row was committed. */
   | { readonly type: "message"; readonly row: TranscriptRow }
   | { readonly type: "usage"; readonly usage: Usage }
+  /** The context is being summarised; `completed` at the end says whether it was. */
+  | { readonly type: "compaction"; readonly phase: "start" | "end"; readonly completed?: boolean }
   /** The three ends; a run has exactly one, and only after its commit. */
   | {
       readonly type: "final";

@@ -37,6 +37,8 @@ export interface RunOptions {
   readonly thinking?: string;
   /** Deadline of the whole run in milliseconds from its first claim; absent: the pool's default. */
   readonly timeoutMs?: number;
+  /** The run compacts its session and answers nothing (core/compaction.ts). */
+  readonly compact?: { readonly instructions: string };
   /** The connection that asked, for `tool` events (protocol.md 4). */
   readonly requesterConnId?: string;
   /** Client id of that connection, named where messages are collected: `openclaw-tui`. */
@@ -52,7 +54,20 @@ export interface RunResult {
   /** The run in whose turn this run's message is answered: it has no turn and no text of its own. */
   readonly mergedInto?: RunId;
   readonly usage?: Usage;
+  /** Estimated tokens of the session's context at the end of the run. */
+  readonly contextTokens?: number;
+  /** What became of a compaction by command. */
+  readonly compaction?: CompactionResult;
   readonly model?: { readonly provider: string; readonly model: string };
+}
+
+/** As `sessions.compact` answers. */
+export interface CompactionResult {
+  readonly compacted: boolean;
+  /** Why nothing was compacted. */
+  readonly reason?: string;
+  readonly tokensBefore?: number;
+  readonly tokensAfter?: number;
 }
 
 export interface RunError {

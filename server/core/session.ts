@@ -39,6 +39,8 @@ export interface SessionRecord {
   readonly pinned: boolean;
   readonly inputTokens: number;
   readonly outputTokens: number;
+  /** Estimated size of the context at the end of the last run; null where no run has told it. */
+  readonly contextTokens: number | null;
   /** First 200 characters of the last user or assistant text. */
   readonly lastMessagePreview: string | null;
   /** First 120 characters of the first user text since the last reset. */

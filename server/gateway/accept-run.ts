@@ -21,6 +21,7 @@ import type { Random } from "../ports/random.ts";
 import type { AcceptAnswer, AcceptRequest, RunLedger } from "../ports/run-ledger.ts";
 import type { ReadySession, RunQueue } from "../ports/run-queue.ts";
 import type { Bodies } from "./bodies.ts";
+import { compactInstructions } from "./compact-instructions.ts";
 import { requestConflict, unknownAgent } from "./protocol/errors.ts";
 import type { GatewayLimits } from "./protocol/limits.ts";
 import { backlogGuard } from "./rate-limit.ts";
@@ -131,7 +132,12 @@ export function runAcceptor(deps: RunAcceptorDeps): RunAcceptor {
   };
 
   const accept = async (request: SendRequest): Promise<AcceptedRun> => {
-    const { tenant, sessionKey, options, queueMode } = request;
+    const { tenant, sessionKey } = request;
+    const instructions = request.attachments.length === 0 ? compactInstructions(request.message) : null;
+    const isCompaction = instructions !== null;
+    const options = isCompaction ? { ...request.options, compact: { instructions } } : request.options;
+    // A compaction joins no other turn: it takes its place in the session's order.
+    const queueMode = isCompaction ? undefined : request.queueMode;
     const runId = asRunId(request.idempotencyKey);
     const agentId = knownAgent(catalog, sessionKey);
     if (options.model !== undefined && !findModel(catalog, options.model)) throw unknownModel(options.model);
@@ -143,7 +149,10 @@ export function runAcceptor(deps: RunAcceptorDeps): RunAcceptor {
     if (bytesWaiting + size > limits.acceptBytes) throw overloaded("too much waits to be stored", {});
     bytesWaiting += size;
     try {
-      const body = await bodies.store(tenant, userMessage(request, clock.now()));
+      const body = await bodies.store(tenant, {
+        ...userMessage(request, clock.now()),
+        ...(isCompaction ? { excludeFromContext: true } : {}),
+      });
       return settle(
         await accepts.submit({
           tenant,

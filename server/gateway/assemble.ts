@@ -10,6 +10,7 @@ import { agentMethods } from "./methods/agent.ts";
 import { catalogMethods } from "./methods/catalog.ts";
 import { chatMethods } from "./methods/chat.ts";
 import { historyMethods } from "./methods/history.ts";
+import { compactMethods } from "./methods/compact.ts";
 import { methodRegistry } from "./methods/registry.ts";
 import { sessionReadMethods } from "./methods/sessions-read.ts";
 import { sessionWriteMethods } from "./methods/sessions-write.ts";
@@ -73,6 +74,7 @@ export function assembleGateway(deps: GatewayDeps): {
       agentMethods,
       sessionReadMethods,
       sessionWriteMethods,
+      compactMethods,
     ]),
   };
   return { gateway, beginDraining: () => void (state.draining = true) };

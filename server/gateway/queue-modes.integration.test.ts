@@ -21,6 +21,7 @@ import { TEST_CATALOG } from "../testing/test-catalog.ts";
 import { until } from "../testing/until.ts";
 import { startGateway } from "./main.ts";
 
+const CONFIG_VIEW = { path: "openclaw.json", exists: false, document: {}, hash: "" };
 const WORKER = fileURLToPath(new URL("../testing/worker-process.ts", import.meta.url));
 const TENANT = tenantId("queues");
 const TOKEN = "token-of-queues";
@@ -48,7 +49,7 @@ beforeAll(async () => {
   };
   const gateway = async (instance: string): Promise<string> => {
     const settings = { instance, version: "0.0.0-test", host: "127.0.0.1", port: 0 };
-    const handle = await startGateway({ ...deps, bus: bus(), settings });
+    const handle = await startGateway({ ...deps, configView: CONFIG_VIEW, bus: bus(), settings });
     undo.unshift(() => handle.close());
     return handle.url;
   };

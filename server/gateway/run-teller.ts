@@ -6,6 +6,7 @@ import type { FollowedRun } from "./followed-run.ts";
 import type { GatewayMetrics } from "./metrics.ts";
 import {
   agentAssistant,
+  agentCompaction,
   agentEnd,
   agentItem,
   agentModel,
@@ -121,6 +122,12 @@ export class RunTeller {
     const { body } = event;
     if (body.type === "usage")
       this.tell(run, "agent", () => agentUsage(run.view, event.at, body.usage), true);
+  }
+
+  compaction(run: FollowedRun, event: RunEvent): void {
+    const { body } = event;
+    if (body.type === "compaction")
+      this.tell(run, "agent", () => agentCompaction(run.view, event.at, body), false);
   }
 
   tool(run: FollowedRun, event: RunEvent): void {

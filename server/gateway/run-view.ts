@@ -152,6 +152,7 @@ function endOfBody(
     case "tool":
     case "message":
     case "usage":
+    case "compaction":
       return null;
     default:
       return body satisfies never;

@@ -276,6 +276,9 @@ export class TenantHub implements TenantHandlers {
     } else if (body.type === "usage") {
       teller.text(run, at, true);
       teller.usage(run, event);
+    } else if (body.type === "compaction") {
+      teller.begin(run, at);
+      teller.compaction(run, event);
     }
   }
 

@@ -1,5 +1,6 @@
 import type { AgentSpec, ModelSpec } from "../core/catalog.ts";
 import type { RunId, SessionKey, TenantId } from "../core/ids.ts";
+import type { ContextEntry, ContextHistory } from "../core/compaction.ts";
 import type { EndedStatus, RunError, RunResult } from "../core/run.ts";
 import type { RunEventBody } from "../core/run-event.ts";
 import type { TranscriptMessage } from "../core/transcript.ts";
@@ -35,6 +36,12 @@ export interface AgentTurn {
   /** Where in `messages` the run's own begin, behind the user's message that it answers: what it has said and done, and
    * what was steered in. */
   readonly ownFrom: number;
+  /** What stands in `messages` before the user's: what a compaction may summarise. */
+  readonly history: ContextHistory;
+  /** The row of the user's message: rows from it on are never summarised. */
+  readonly userRow: Pick<ContextEntry, "seq" | "messageId">;
+  /** The run is a compaction by command: nothing is answered. `instructions` say what the summary should look at. */
+  readonly compact?: { readonly instructions: string } | undefined;
   /** Steps of the run already recorded, so that new ones are numbered after them. */
   readonly stepsDone: number;
   readonly startedTools: readonly StartedTool[];
@@ -80,6 +87,9 @@ export interface AgentOutcome {
  * - Each model call of a run but its first is preceded by a checkpoint with `steer`, and has in its context what joined.
  * - When the signal aborts, it ends within 100 ms with status `aborted`, or `timed_out` when the reason is a TIMEOUT
  *   HAError, keeping the partial text. When the reason is a LEASE_LOST or DRAINING HAError, it rejects with it.
+ * - A context that comes near the model's window, or that the provider calls too long, is compacted first: a summary is
+ *   made and its row checkpointed, and the run goes on with summary and newest messages. Killed before that checkpoint
+ *   the summary is made again; killed after it the next attempt is given the compacted context.
  * - Failures of the model are outcomes (`failed`), not exceptions.
  */
 export interface AgentRuntime {

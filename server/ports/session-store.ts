@@ -101,12 +101,15 @@ export interface SessionStore {
   ): Promise<{ rows: TranscriptRow[]; segments: Segment[]; total: number; fromSeq: number }>;
   /** Where the row with this id stands in the session, before or after its last reset; null where there is none. */
   seqOf(tenant: TenantId, key: SessionKey, messageId: string): Promise<number | null>;
-  /** All rows after the last reset with `seq > afterSeq`: what a worker needs to build its context. */
+  /**
+   * What a worker needs to build its context: rows from `fromSeq` on, which is behind `afterSeq` and the last reset, and
+   * not before the first row that the newest compaction kept. What a compaction has summarised is not looked at.
+   */
   context(
     tenant: TenantId,
     key: SessionKey,
     afterSeq: number,
-  ): Promise<{ rows: TranscriptRow[]; segments: Segment[] }>;
+  ): Promise<{ rows: TranscriptRow[]; segments: Segment[]; fromSeq: number }>;
   /**
    * Sessions whose hot tail is larger than `tailRows`, with the rows to move: all but the newer half of `tailRows`, so
    * that a segment is worth its object. At most `limit` sessions, and of a tail

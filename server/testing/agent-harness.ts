@@ -1,3 +1,4 @@
+import { NO_HISTORY } from "../core/compaction.ts";
 import type { ModelSpec } from "../core/catalog.ts";
 import { agentId, runId, sessionKey, tenantId } from "../core/ids.ts";
 import type { RunEventBody } from "../core/run-event.ts";
@@ -91,6 +92,8 @@ export const turnOf = (
   thinking: null,
   messages: [{ role: "user", content: userText, timestamp: 1 }],
   ownFrom: (fields.messages?.findLastIndex(({ role }) => role === "user") ?? 0) + 1,
+  history: NO_HISTORY,
+  userRow: { seq: 1, messageId: "user-1" },
   stepsDone: 0,
   startedTools: [],
   tools: [],

@@ -1,3 +1,4 @@
+import { compactionId, compactionOf, type ContextEntry } from "../core/compaction.ts";
 import { asHAError, HAError, isHAError } from "../core/errors.ts";
 import type { RunError, RunResult } from "../core/run.ts";
 import type { NewMessage, TranscriptMessage, TranscriptRow } from "../core/transcript.ts";
@@ -10,7 +11,7 @@ import type { SecretVault } from "../ports/secret-vault.ts";
 import { AbortedByUser, type ActiveRun } from "./active-runs.ts";
 import type { BodyStore } from "../bodies/body-store.ts";
 import { type LedgerCalls, unlessAborted } from "./ledger-calls.ts";
-import { loadBodies, type LoadedContext } from "./load-context.ts";
+import { loadEntries, type LoadedContext, messagesOf } from "./load-context.ts";
 import type { WorkerCounters } from "./metrics.ts";
 import type { TurnPlan } from "./plan-turn.ts";
 import type { RunPublisher, RunStream } from "./run-publisher.ts";
@@ -32,7 +33,7 @@ export interface AttemptDeps {
 
 /** What an attempt has made durable so far: the transcript behind the grant, as far as this worker wrote it. */
 export interface Written {
-  readonly messages: TranscriptMessage[];
+  readonly entries: ContextEntry[];
   /** Position of the last row if they follow the grant's head without a gap, else null. */
   headSeq: number | null;
 }
@@ -44,10 +45,14 @@ export async function newMessages(
   messages: readonly TranscriptMessage[],
 ): Promise<NewMessage[]> {
   return Promise.all(
-    messages.map(async (message) => ({
-      messageId: deps.random.uuid(),
-      body: await deps.bodies.store(grant.tenant, message),
-    })),
+    messages.map(async (message) => {
+      const compaction = compactionOf(message);
+      const unique = deps.random.uuid();
+      return {
+        messageId: compaction === null ? unique : compactionId(compaction.firstKeptSeq, unique),
+        body: await deps.bodies.store(grant.tenant, message),
+      };
+    }),
   );
 }
 
@@ -58,8 +63,9 @@ export function noteRows(
   messages: readonly TranscriptMessage[],
   rows: readonly TranscriptRow[],
 ): void {
-  written.messages.push(...messages);
-  for (const row of rows) {
+  for (const [i, row] of rows.entries()) {
+    const message = messages[i];
+    if (message !== undefined) written.entries.push({ seq: row.seq, messageId: row.messageId, message });
     // Somebody else's row in between (an injected message, a reset): what we know is no prefix any more.
     written.headSeq = written.headSeq !== null && row.seq === written.headSeq + 1 ? row.seq : null;
     stream.emit({ type: "message", row });
@@ -79,6 +85,7 @@ export async function runAttempt(
   written: Written,
 ): Promise<AgentOutcome> {
   const { grant, signal } = run;
+  const messages = messagesOf(context);
   const turn: AgentTurn = {
     tenant: grant.tenant,
     sessionKey: grant.sessionKey,
@@ -87,8 +94,11 @@ export async function runAttempt(
     agent: plan.agent,
     models: plan.models,
     thinking: plan.thinking,
-    messages: context.messages,
-    ownFrom: context.messages.length - context.ofThisRun.length,
+    messages,
+    ownFrom: messages.length - context.own.length,
+    history: context.history,
+    userRow: grant.userRow,
+    compact: grant.input.options.compact,
     stepsDone: grant.stepsDone,
     startedTools: grant.startedTools,
     tools: deps.tools(grant),
@@ -137,10 +147,11 @@ function agentIO(deps: AttemptDeps, run: ActiveRun, stream: RunStream, written: 
     if (answer.steered.length === 0) return [];
     for (const { runId } of answer.steered) deps.publisher.merged(grant, runId, "steered");
     const rows = answer.steered.map((steered) => steered.row);
-    const joined = await deps.calls.whileTrusted(
-      () => loadBodies(deps.bodies, grant.tenant, rows, signal),
+    const entries = await deps.calls.whileTrusted(
+      () => loadEntries(deps.bodies, grant.tenant, rows, signal),
       signal,
     );
+    const joined = entries.map(({ message }) => message);
     noteRows(written, stream, joined, rows);
     return joined;
   };
@@ -213,9 +224,8 @@ export function failure(error: unknown, text = ""): AgentOutcome {
 
 /** Text of the last assistant message that is durable, of this run. */
 function lastText(context: LoadedContext, written: Written): string {
-  const messages = [...context.ofThisRun, ...written.messages];
-  const last = messages.findLast((message) => message.role === "assistant");
-  return last === undefined ? "" : messageText(last);
+  const last = [...context.own, ...written.entries].findLast(({ message }) => message.role === "assistant");
+  return last === undefined ? "" : messageText(last.message);
 }
 
 /** What a user has seen of an answer that was cut off stays in the transcript, also where the runtime gave no row. */

@@ -148,6 +148,7 @@ function charsOf(body: RunEventBody): number {
     case "tool":
       return 4_096; // an order of size: measuring would mean serialising it twice
     case "usage":
+    case "compaction":
     case "error":
       return 200;
     default:

@@ -1,6 +1,7 @@
 import { hash } from "node:crypto";
 import type { Context, Message, Model, ModelThinkingLevel } from "@openclaw/ai";
 import { isBroken } from "../../agent-loop/next-action.ts";
+import { isExcluded } from "../../core/compaction.ts";
 import type { ModelSpec } from "../../core/catalog.ts";
 import { messageText, type TranscriptMessage } from "../../core/transcript.ts";
 import type { AgentTurn } from "../../ports/agent-runtime.ts";
@@ -53,7 +54,7 @@ export function contextMessages(messages: readonly TranscriptMessage[]): Message
   const lastAsked = messages.findLastIndex(({ role }) => role === "user" || role === "toolResult");
   const result: Message[] = [];
   for (const [i, message] of messages.entries()) {
-    if (message.role === "system") continue;
+    if (message.role === "system" || isExcluded(message)) continue;
     if (isBroken(message)) {
       const text = messageText(message);
       if (text === "" || i > lastAsked) continue;

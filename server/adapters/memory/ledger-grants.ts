@@ -189,6 +189,7 @@ export function finishOne(state: MemoryStoreState, request: FinishRequest): Fini
   session.lastRunId = run.runId;
   session.inputTokens += request.result?.usage?.input ?? 0;
   session.outputTokens += request.result?.usage?.output ?? 0;
+  session.contextTokens = request.result?.contextTokens ?? null;
   dropLease(state, session);
 
   const worker = request.takeNext ? activeWorker(state, lease.worker) : null;

@@ -1,4 +1,5 @@
 import type { SessionKey, TenantId } from "../../core/ids.ts";
+import { firstKeptSeqOf } from "../../core/compaction.ts";
 import { exceedsInline, type NewMessage, type TranscriptRow } from "../../core/transcript.ts";
 import type {
   LargeBody,
@@ -101,8 +102,13 @@ export function memorySessionStore(state: MemoryStoreState): SessionStore {
 
     context: async (tenant, key, afterSeq) => {
       const session = findSession(state, tenant, key);
-      if (!session) return { rows: [], segments: [] };
-      return slice(session, Math.max(session.resetSeq, afterSeq) + 1, headSeq(session));
+      if (!session) return { rows: [], segments: [], fromSeq: afterSeq + 1 };
+      const newest = session.rows.findLast(
+        ({ seq, messageId }) => seq > session.resetSeq && firstKeptSeqOf(messageId) !== null,
+      );
+      const firstKept = newest === undefined ? null : firstKeptSeqOf(newest.messageId);
+      const fromSeq = Math.max(session.resetSeq + 1, afterSeq + 1, firstKept ?? 0);
+      return { ...slice(session, fromSeq, headSeq(session)), fromSeq };
     },
 
     sealCandidates: async (tailRows, limit) => {

@@ -89,6 +89,7 @@ export interface StoredSession {
   pinned: boolean;
   inputTokens: number;
   outputTokens: number;
+  contextTokens: number | null;
   lastMessagePreview: string | null;
   derivedTitle: string | null;
   lastRunId: RunId | null;

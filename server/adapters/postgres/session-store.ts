@@ -1,4 +1,5 @@
 import type pg from "pg";
+import { firstKeptSeqOf } from "../../core/compaction.ts";
 import type { SessionKey, TenantId } from "../../core/ids.ts";
 import type { SessionPatch, SessionRecord } from "../../core/session.ts";
 import type { TranscriptMessage, TranscriptRow } from "../../core/transcript.ts";
@@ -75,6 +76,10 @@ const DELETE = "/* sessions.delete */ SELECT delete_session($1, $2) AS deleted";
 const APPEND = "/* sessions.append */ SELECT append_message($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) AS seq";
 const MESSAGE = `/* sessions.message */ SELECT ${MESSAGE_COLUMNS} FROM messages m WHERE m.tenant_id = $1 AND m.session_key = $2 AND m.seq = $3`;
 // Rows of runs have no index by their id: the newest are looked at first, and a transcript is read once at most.
+// By the index of 000029, whose condition it repeats. Its id says where the context begins: the row may be sealed.
+const NEWEST_COMPACTION = `/* sessions.newest_compaction */ SELECT m.message_id FROM messages m
+  WHERE m.tenant_id = $1 AND m.session_key = $2 AND m.message_id LIKE 'compaction:%' AND m.seq > $3
+  ORDER BY m.seq DESC LIMIT 1`;
 const SEQ_OF = `/* sessions.seq_of */ SELECT m.seq FROM messages m
   WHERE m.tenant_id = $1 AND m.session_key = $2 AND m.message_id = $3 ORDER BY m.seq DESC LIMIT 1`;
 const HEADS =
@@ -199,8 +204,15 @@ export function postgresSessionStore({ pool, random }: PostgresSessionStoreOptio
     context: (tenant, key, afterSeq) =>
       atOneMoment(pool, tenant, "read the context", async (query) => {
         const heads = await readHeads(query, tenant, key);
-        if (!heads) return { rows: [], segments: [] };
-        return readRange(query, tenant, key, heads, Math.max(heads.reset_seq, afterSeq) + 1, heads.head_seq);
+        if (!heads) return { rows: [], segments: [], fromSeq: afterSeq + 1 };
+        const { rows } = await query<{ message_id: string }>(NEWEST_COMPACTION, [
+          tenant,
+          key,
+          heads.reset_seq,
+        ]);
+        const firstKept = rows[0] ? firstKeptSeqOf(rows[0].message_id) : null;
+        const fromSeq = Math.max(heads.reset_seq + 1, afterSeq + 1, firstKept ?? 0);
+        return { ...(await readRange(query, tenant, key, heads, fromSeq, heads.head_seq)), fromSeq };
       }),
 
     async sealCandidates(tailRows, limit) {

@@ -57,8 +57,8 @@ export function sessionRow(
     messageCount: session.messageCount,
     inputTokens: session.inputTokens,
     outputTokens: session.outputTokens,
-    totalTokens: session.inputTokens + session.outputTokens,
-    totalTokensFresh: true,
+    ...(session.contextTokens === null ? {} : { totalTokens: session.contextTokens }),
+    totalTokensFresh: session.contextTokens !== null,
     contextTokens: spec?.contextWindow ?? 0,
     modelProvider: provider,
     model,
@@ -126,7 +126,7 @@ export const sessionEntry = (session: SessionRecord): Wire => ({
   pinned: session.pinned,
   inputTokens: session.inputTokens,
   outputTokens: session.outputTokens,
-  totalTokens: session.inputTokens + session.outputTokens,
+  ...(session.contextTokens === null ? {} : { totalTokens: session.contextTokens }),
 });
 
 /** The `resolved` of create, patch and reset: what the session will run on. */

@@ -11,14 +11,15 @@ export function wireMessage(
   message: TranscriptMessage,
 ): Readonly<Record<string, unknown>> {
   const own = message["__openclaw"] as Readonly<Record<string, unknown>> | undefined;
-  const isReset = message.role === "system" && own?.kind === "reset";
+  const divider =
+    message.role === "system" && message.content === "" ? DIVIDERS[String(own?.kind)] : undefined;
   const steeredInto = message.role === "user" ? runThatItJoined(row) : null;
   return {
     ...message,
-    ...(isReset && message.content === "" ? { content: [{ type: "text", text: "Reset" }] } : {}),
+    ...(divider === undefined ? {} : { content: [{ type: "text", text: divider }] }),
     ...(row.idempotencyKey === null ? {} : { idempotencyKey: row.idempotencyKey }),
     __openclaw: {
-      ...own,
+      ...shown(own),
       id: row.messageId,
       seq: row.seq,
       ...(row.parentId === null ? {} : { parentId: row.parentId }),
@@ -28,6 +29,16 @@ export function wireMessage(
       recordTimestampMs: row.createdAt,
     },
   };
+}
+
+/** What the genuine gateway calls the rows at which clients draw a line. */
+const DIVIDERS: Readonly<Record<string, string>> = { reset: "Reset", compaction: "Compaction" };
+
+/** A compaction's summary is for the model: clients are told its sizes. */
+function shown(own: Readonly<Record<string, unknown>> | undefined): typeof own {
+  if (own?.kind !== "compaction") return own;
+  const { kind, tokensBefore, tokensAfter } = own;
+  return { kind, tokensBefore, tokensAfter };
 }
 
 /** A user's row belongs to the run that answers it: its own, or the one that it was steered into. */

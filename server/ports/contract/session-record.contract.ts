@@ -46,6 +46,7 @@ export function sessionRecordContract(open: OpenStores): void {
         pinned: true,
         inputTokens: 0,
         outputTokens: 0,
+        contextTokens: null,
         lastMessagePreview: null,
         derivedTitle: null,
         activeRunId: null,
@@ -220,7 +221,7 @@ export function sessionRecordContract(open: OpenStores): void {
       const nothing = { rows: [], segments: [] };
       const whole = { limit: 10, includeReset: true };
       expect(await sessions.history(tenant, key, whole)).toEqual({ ...nothing, total: 0, fromSeq: 0 });
-      expect(await sessions.context(tenant, key, 0)).toEqual(nothing);
+      expect(await sessions.context(tenant, key, 0)).toEqual({ ...nothing, fromSeq: 1 });
     });
 
     it("ends its open runs as aborted, and nobody is woken for it", async () => {
