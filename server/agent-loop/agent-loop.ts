@@ -75,7 +75,7 @@ export async function runAgentLoop(
     await progress.checkpoint(callsAnswered > 0 ? "steer" : undefined);
     throwIfHandedOver(signal);
     if (signal.aborted) continue;
-    if (overflowed || isContextFull(turn, progress.messages)) {
+    if (isContextFull(turn, progress.messages)) {
       const shortened = await compactContext(deps, { turn, io, progress, signal });
       if (shortened.kind === "compacted") ({ turn } = shortened);
       if (signal.aborted) continue;
@@ -92,7 +92,10 @@ export async function runAgentLoop(
     throwIfHandedOver(signal);
     if (answer.kind === "failed" && answer.error.kind === "context_overflow" && !overflowed) {
       overflowed = true;
-      continue;
+      const keepTokens = Math.floor(tokensOf(turn, progress.messages) / 2);
+      const shortened = await compactContext(deps, { turn, io, progress, signal }, { keepTokens });
+      if (shortened.kind === "compacted") ({ turn } = shortened);
+      if (shortened.kind === "compacted" || signal.aborted) continue;
     }
     if (answer.kind === "failed") return failed(answer, turn, progress, text, deps.clock);
     if (answer.kind === "stopped") return stopped(turn, progress, text, answer, signal, deps.clock);

@@ -56,7 +56,7 @@ export function tokensOf({ history, ownFrom }: AgentTurn, messages: readonly Tra
 
 /**
  * Summarises what came before the run, all but the newest `keepTokens`, and makes it durable as a row of the
- * transcript. Killed before the row is written: the summary is made again, and nothing else. Killed after it: the
+ * transcript; never more than `keepTokensOf` are kept. Killed before the row is written: the summary is made again, and nothing else. Killed after it: the
  * next attempt is given the compacted context.
  * @throws HAError LEASE_LOST or DRAINING
  */
@@ -66,7 +66,11 @@ export async function compactContext(
   options: { readonly keepTokens?: number; readonly instructions?: string } = {},
 ): Promise<CompactionOutcome> {
   const { turn, io, progress, signal } = attempt;
-  const plan = planCompaction(turn.history, turn.userRow, options.keepTokens ?? keepTokensOf(turn));
+  const plan = planCompaction(
+    turn.history,
+    turn.userRow,
+    Math.min(options.keepTokens ?? Number.POSITIVE_INFINITY, keepTokensOf(turn)),
+  );
   if (plan === null) return { kind: "nothing" };
   io.emit({ type: "compaction", phase: "start" });
   const summary = await summaryOf(deps, attempt, plan, options.instructions ?? "");

@@ -65,10 +65,14 @@ function echo(words: string, toolResults: readonly string[], earlier: readonly s
 }
 
 /** Four characters a token, the usual rule of thumb. */
-function countTokens(request: ChatRequest, answer: string): Completion["usage"] {
+export function requestTokens({ messages }: ChatRequest): number {
   let characters = 0;
-  for (const message of request.messages) characters += message.text.length;
-  return { input: Math.ceil(characters / 4), output: Math.ceil(answer.length / 4), cached: 0 };
+  for (const message of messages) characters += message.text.length;
+  return Math.ceil(characters / 4);
+}
+
+function countTokens(request: ChatRequest, answer: string): Completion["usage"] {
+  return { input: requestTokens(request), output: Math.ceil(answer.length / 4), cached: 0 };
 }
 
 /**

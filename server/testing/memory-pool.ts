@@ -12,7 +12,7 @@ import { agentId, type RunId, runId, sessionKey, tenantId } from "../core/ids.ts
 import type { QueueMode } from "../core/queue-mode.ts";
 import type { RunEvent } from "../core/run-event.ts";
 import { isEnded } from "../core/run-state.ts";
-import type { RunRecord } from "../core/run.ts";
+import type { RunOptions, RunRecord } from "../core/run.ts";
 import { messageText, type StoredBody } from "../core/transcript.ts";
 import type { Clock } from "../ports/clock.ts";
 import { inProcessKeeper, ledgerHeartbeatLink } from "../worker/keep-lease.ts";
@@ -89,6 +89,7 @@ export async function memoryPool(options: { readonly script?: Script; readonly c
       readonly body?: StoredBody;
       readonly timeoutMs?: number;
       readonly queueMode?: QueueMode;
+      readonly options?: RunOptions;
     } = {},
   ): Promise<RunId> => {
     const id = runId(run);
@@ -102,7 +103,10 @@ export async function memoryPool(options: { readonly script?: Script; readonly c
         requestHash: text,
         input: {
           body: more.body ?? { inline: { role: "user", content: text, timestamp: clock.now() } },
-          options: more.timeoutMs === undefined ? {} : { timeoutMs: more.timeoutMs },
+          options: {
+            ...more.options,
+            ...(more.timeoutMs === undefined ? {} : { timeoutMs: more.timeoutMs }),
+          },
         },
         newSessionId: random.uuid(),
         queueMode: more.queueMode,
