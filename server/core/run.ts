@@ -31,12 +31,24 @@ export const MAX_LOSSES = 3 * MAX_FAILURES;
  */
 export type FencingToken = number;
 
+/** How a model is to write its answer, where its provider knows the setting. */
+export interface Sampling {
+  readonly maxTokens?: number;
+  readonly temperature?: number;
+  readonly stop?: readonly string[];
+  /** OpenAI's `response_format`. */
+  readonly responseFormat?: Readonly<Record<string, unknown>>;
+}
+
 /** What the client asked for, apart from the text. Unknown to the ledger, read by the worker. */
 export interface RunOptions {
   readonly model?: string;
   readonly thinking?: string;
   /** Deadline of the whole run in milliseconds from its first claim; absent: the pool's default. */
   readonly timeoutMs?: number;
+  /** Instructions for this run alone, after those of the agent. */
+  readonly extraSystemPrompt?: string;
+  readonly sampling?: Sampling;
   /** The connection that asked, for `tool` events (protocol.md 4). */
   readonly requesterConnId?: string;
 }

@@ -3,6 +3,7 @@ import { authenticator } from "./authenticate.ts";
 import { gatewayBodies } from "./bodies.ts";
 import type { Connection } from "./connection.ts";
 import type { GatewayContext, GatewayDeps } from "./context.ts";
+import { OpenAnswers } from "./http/open-answers.ts";
 import { Hub } from "./hub.ts";
 import { agentMethods } from "./methods/agent.ts";
 import { chatMethods } from "./methods/chat.ts";
@@ -48,6 +49,7 @@ export function assembleGateway(deps: GatewayDeps): {
     hub,
     metrics,
     connections,
+    answers: new OpenAnswers(),
     draining,
     startedAt: clock.monotonic(),
     bootId: random.uuid(),

@@ -1,6 +1,6 @@
 import type { AgentSpec, ModelSpec } from "../core/catalog.ts";
 import type { RunId, SessionKey, TenantId } from "../core/ids.ts";
-import type { EndedStatus, RunError, RunResult } from "../core/run.ts";
+import type { EndedStatus, RunError, RunResult, Sampling } from "../core/run.ts";
 import type { RunEventBody } from "../core/run-event.ts";
 import type { TranscriptMessage } from "../core/transcript.ts";
 import type { StartedTool, Step } from "./run-ledger.ts";
@@ -30,6 +30,7 @@ export interface AgentTurn {
   /** The model to use, then the ones to fall back to. At least one. */
   readonly models: readonly ModelSpec[];
   readonly thinking: string | null;
+  readonly sampling?: Sampling;
   /** The whole context, oldest first. What to do next is read from its tail alone. */
   readonly messages: readonly TranscriptMessage[];
   /** Steps of the run already recorded, so that new ones are numbered after them. */

@@ -86,6 +86,7 @@ export async function runAttempt(
     agent: plan.agent,
     models: plan.models,
     thinking: plan.thinking,
+    sampling: plan.sampling,
     messages: context.messages,
     stepsDone: grant.stepsDone,
     startedTools: grant.startedTools,
