@@ -8,16 +8,16 @@ export class AppendedText {
   all = "";
   /** Of the message under way. */
   private told = "";
-  /** The text of a message that is over: any other text is the next message's. */
-  private over: string | null = null;
+  /** The message is over and all of it was told: a text that does not go on from it is the next message's. */
+  private over = false;
 
   /** What can be told now, given the text of the message as it stands; often nothing. */
   next(text: string): string {
-    if (this.over !== null && text !== this.over) {
-      this.over = null;
+    if (!text.startsWith(this.told)) {
+      if (!this.over) return "";
+      this.over = false;
       this.told = "";
     }
-    if (!text.startsWith(this.told)) return "";
     let added = text.slice(this.told.length);
     // The agent said something before it used a tool: a paragraph of its own.
     if (added !== "" && this.told === "" && this.all !== "") added = `\n\n${added}`;
@@ -28,11 +28,11 @@ export class AppendedText {
 
   /** The message is over with this text. */
   messageDone(text: string): void {
-    this.over = text;
+    this.over = text === this.told;
   }
 
   /** Whether nothing that was told is taken back by this text. */
   continues(text: string): boolean {
-    return text.startsWith(this.told) || (this.over !== null && text !== this.over);
+    return this.over || text.startsWith(this.told);
   }
 }
