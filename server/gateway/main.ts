@@ -50,6 +50,7 @@ export async function startGateway(deps: GatewayDeps): Promise<GatewayHandle> {
     metrics,
     version: settings.version,
     uptimeMs: () => Math.round(clock.monotonic() - startedAt),
+    requestMs: limits.httpRequestMs,
     upgrade: sockets.upgrade,
     openai: openAiApi(gateway),
     controlUi: controlUi(settings.controlUi ?? null),

@@ -9,6 +9,8 @@ import { answerProbe, isProbe, type ProbeParts } from "./probes.ts";
 export type HttpHandler = (path: string, request: IncomingMessage, response: ServerResponse) => Promise<void>;
 
 export interface HttpParts extends ProbeParts {
+  /** Time for a request to arrive as a whole, in milliseconds. */
+  readonly requestMs: number;
   readonly upgrade: (request: IncomingMessage, socket: Duplex, head: Buffer) => void;
   /** `/v1/…`. */
   readonly openai: HttpHandler;
@@ -16,8 +18,7 @@ export interface HttpParts extends ProbeParts {
   readonly controlUi: HttpHandler;
 }
 
-/** Time for a request to arrive as a whole, and between two looks for those that took longer, in milliseconds. */
-const REQUEST_TIMEOUT_MS = 30_000;
+/** Time between two looks for requests that take too long to arrive, in milliseconds. */
 const LOOK_EVERY_MS = 5_000;
 
 /** A node HTTP server with all that a gateway serves; upgrades go to the WebSocket side. One for every port. */
@@ -29,8 +30,9 @@ export function gatewayServer(parts: HttpParts): Server {
       keepAlive: true, // a peer that vanished while it waited for a run is noticed
       keepAliveInitialDelay: 30_000,
       keepAliveTimeout: 5_000,
-      requestTimeout: REQUEST_TIMEOUT_MS,
-      connectionsCheckingInterval: LOOK_EVERY_MS,
+      headersTimeout: parts.requestMs,
+      requestTimeout: parts.requestMs,
+      connectionsCheckingInterval: Math.min(LOOK_EVERY_MS, parts.requestMs),
     },
     (request, response) => {
       answers.set(request.socket, response);

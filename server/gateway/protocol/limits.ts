@@ -35,6 +35,8 @@ export interface GatewayLimits {
   readonly acceptBytes: number;
   /** Sessions of one tenant that wait for lane width; above it new sends of the tenant are refused. */
   readonly tenantBacklog: number;
+  /** Time for an HTTP request to arrive as a whole, its body included. */
+  readonly httpRequestMs: number;
   /** Largest body of an HTTP request; OpenClaw's. */
   readonly httpBodyBytes: number;
   /** Bytes of all HTTP bodies that are being read. */
@@ -61,6 +63,7 @@ export const DEFAULT_LIMITS: GatewayLimits = {
   acceptWaiting: 8_192,
   acceptBytes: 256 * MIB,
   tenantBacklog: 50_000,
+  httpRequestMs: 30_000,
   httpBodyBytes: 20 * MIB,
   httpBodiesBytes: 128 * MIB,
   httpAnswers: 4_096,
