@@ -9,6 +9,7 @@ import { postgresSessionStore } from "./adapters/postgres/session-store.ts";
 import { postgresTenantDirectory } from "./adapters/postgres/tenant-directory.ts";
 import type { Environment, InstanceConfig, LogLevel, ObjectsConfig } from "./config.ts";
 import type { AgentCatalog } from "./core/catalog.ts";
+import type { ConfigView } from "./core/config-view.ts";
 import { loadOpenClawConfig } from "./openclaw-config/load.ts";
 import type { AgentRuntime } from "./ports/agent-runtime.ts";
 import type { Clock } from "./ports/clock.ts";
@@ -38,6 +39,7 @@ export interface Ports {
   readonly random: Random;
   readonly logger: Logger;
   readonly catalog: AgentCatalog;
+  readonly configView: ConfigView;
   /** Closes in the reverse order of opening; safe while stores are away. */
   close(): Promise<void>;
 }
@@ -65,7 +67,7 @@ export const instanceLogger = (
  */
 export async function openPorts(config: InstanceConfig, logger: Logger, env: Environment): Promise<Ports> {
   const { clock, random } = systemPorts;
-  const { catalog, providerKeys } = loadOpenClawConfig({
+  const { catalog, view, providerKeys } = loadOpenClawConfig({
     path: config.openclawConfigPath,
     env,
     demoModelUrl: config.demoModelUrl,
@@ -92,6 +94,7 @@ export async function openPorts(config: InstanceConfig, logger: Logger, env: Env
     objects,
     vault: configSecretVault(providerKeys),
     catalog,
+    configView: view,
     async close() {
       await Promise.allSettled([queue.close(), bus.close(), objects.close()]);
       await pool.end();

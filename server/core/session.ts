@@ -25,6 +25,8 @@ export interface SessionRecord {
   readonly lifecycleRevision: number;
   /** Highest transcript seq. */
   readonly headSeq: number;
+  /** Id of the newest row, which clients call the active leaf; null where there is none. */
+  readonly headMessageId: string | null;
   /** Rows at or below it are history from before the last reset. */
   readonly resetSeq: number;
   readonly messageCount: number;

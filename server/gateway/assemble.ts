@@ -5,8 +5,12 @@ import type { Connection } from "./connection.ts";
 import type { GatewayContext, GatewayDeps } from "./context.ts";
 import { OpenAnswers } from "./http/open-answers.ts";
 import { Hub } from "./hub.ts";
+import { commandRegistry } from "./commands/registry.ts";
+import { absentMethods } from "./methods/absent.ts";
 import { agentMethods } from "./methods/agent.ts";
+import { catalogMethods } from "./methods/catalog.ts";
 import { chatMethods } from "./methods/chat.ts";
+import { historyMethods } from "./methods/history.ts";
 import { methodRegistry } from "./methods/registry.ts";
 import { sessionReadMethods } from "./methods/sessions-read.ts";
 import { sessionWriteMethods } from "./methods/sessions-write.ts";
@@ -61,9 +65,13 @@ export function assembleGateway(deps: GatewayDeps): {
       clock,
       hub: () => hub,
     }),
+    commands: commandRegistry([]),
     methods: methodRegistry([
       systemMethods,
+      catalogMethods,
+      absentMethods,
       chatMethods,
+      historyMethods,
       agentMethods,
       sessionReadMethods,
       sessionWriteMethods,

@@ -1,4 +1,5 @@
 import type { AgentCatalog } from "../core/catalog.ts";
+import type { ConfigView } from "../core/config-view.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { TenantDirectory } from "../ports/directory.ts";
 import type { EventBus } from "../ports/event-bus.ts";
@@ -11,6 +12,7 @@ import type { SessionStore } from "../ports/session-store.ts";
 import type { RunAcceptor } from "./accept-run.ts";
 import type { Authenticator } from "./authenticate.ts";
 import type { Bodies } from "./bodies.ts";
+import type { CommandRegistry } from "./commands/registry.ts";
 import type { Connection } from "./connection.ts";
 import type { Hub } from "./hub.ts";
 import type { OpenAnswers } from "./http/open-answers.ts";
@@ -51,6 +53,8 @@ export interface GatewayDeps {
   readonly random: Random;
   readonly logger: Logger;
   readonly catalog: AgentCatalog;
+  /** openclaw.json as clients may see it. */
+  readonly configView: ConfigView;
   readonly settings: GatewaySettings;
 }
 
@@ -64,6 +68,7 @@ export interface GatewayContext extends GatewayDeps {
   readonly metrics: GatewayMetrics;
   readonly presence: Presence;
   readonly methods: MethodRegistry;
+  readonly commands: CommandRegistry;
   readonly connections: Set<Connection>;
   /** HTTP requests that wait for runs. */
   readonly answers: OpenAnswers;

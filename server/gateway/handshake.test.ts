@@ -280,7 +280,9 @@ describe("hello-ok", () => {
     }
     expect(methods).toHaveLength(new Set(methods).size);
     expect(events).toContain("session.message");
-    expect(payload).not.toHaveProperty("features.capabilities");
+    expect(payload).toMatchObject({
+      features: { capabilities: expect.arrayContaining(["published-model-catalog"]) as unknown },
+    });
     expect(payload).toMatchObject({
       protocol: 4,
       server: { version: "0.0.0-test" },

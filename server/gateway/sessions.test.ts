@@ -131,11 +131,6 @@ describe("chat.history", () => {
       });
     }
   });
-
-  it("answers a cursor by telling the client to start from a page", async () => {
-    const { client } = await setup();
-    expect(await client.ok("chat.history", { sessionKey: "main", cursor: "x" })).toEqual({ kind: "reset" });
-  });
 });
 
 describe("sessions", () => {

@@ -2,8 +2,10 @@ import { existsSync, readFileSync } from "node:fs";
 import path from "node:path";
 import { parseEnv } from "node:util";
 import type { AgentCatalog } from "../core/catalog.ts";
+import type { ConfigView } from "../core/config-view.ts";
 import type { LaneWidths } from "../core/lane.ts";
 import { readAgents } from "./agents.ts";
+import { configView } from "./config-view.ts";
 import { type Substituted, substituteReferences } from "./env-references.ts";
 import { ignoredKeys } from "./ignored-keys.ts";
 import { KNOWN_PROVIDERS } from "./known-providers.ts";
@@ -29,6 +31,8 @@ const MAX_TIMEOUT_MS = 2 ** 31 - 1;
 /** What openclaw.json says, split so that secrets go their own way. */
 export interface OpenClawSettings {
   readonly catalog: AgentCatalog;
+  /** The document without its secrets, for clients. */
+  readonly view: ConfigView;
   /** `gateway.auth`: the token of tenant `default`; null where the configuration names none. */
   readonly gatewayToken: string | null;
   /** Keys of model providers, by provider. */
@@ -100,6 +104,7 @@ export function loadOpenClawConfig({
       queueMode: queueMode(config, problems),
       runTimeoutMs: runTimeoutMs(defaults?.timeoutSeconds),
     },
+    view: configView(file, document.value, [...providerKeys.values(), gatewayToken ?? ""]),
     gatewayToken,
     providerKeys,
     environmentNames: environmentNames(substituted, config, usedProviders),

@@ -61,6 +61,8 @@ export interface SessionStore {
    * be a smaller number, but one larger than what the pages up to this one show where there is more.
    */
   list(tenant: TenantId, query: SessionQuery): Promise<{ sessions: SessionRecord[]; total: number }>;
+  /** Sessions whose keys begin so, in the order of their keys, archived ones as well: a range, not a search. */
+  withPrefix(tenant: TenantId, prefix: string, limit: number): Promise<SessionRecord[]>;
   /** Idempotent by key: an existing session is answered unchanged, with `created: false`. */
   create(
     tenant: TenantId,
@@ -88,12 +90,17 @@ export interface SessionStore {
    * Null where there is no such session.
    */
   append(tenant: TenantId, key: SessionKey, message: NewMessage): Promise<TranscriptRow | null>;
-  /** The newest rows since the last reset, oldest first. Bodies are inline, or references the caller resolves. */
+  /**
+   * The newest rows since the last reset, oldest first. Bodies are inline, or references the caller resolves. `fromSeq`
+   * is the last row that does not count (the reset's, or that of an earlier session), whatever a segment holds.
+   */
   history(
     tenant: TenantId,
     key: SessionKey,
     query: HistoryQuery,
-  ): Promise<{ rows: TranscriptRow[]; segments: Segment[]; total: number }>;
+  ): Promise<{ rows: TranscriptRow[]; segments: Segment[]; total: number; fromSeq: number }>;
+  /** Where the row with this id stands in the session, before or after its last reset; null where there is none. */
+  seqOf(tenant: TenantId, key: SessionKey, messageId: string): Promise<number | null>;
   /** All rows after the last reset with `seq > afterSeq`: what a worker needs to build its context. */
   context(
     tenant: TenantId,

@@ -32,6 +32,13 @@ export function memorySessionStore(state: MemoryStoreState): SessionStore {
       return { sessions: sessions.map(sessionRecord), total };
     },
 
+    withPrefix: async (tenant, prefix, limit) =>
+      [...(state.tenants.get(tenant)?.sessions.values() ?? [])]
+        .filter(({ key }) => key.startsWith(prefix))
+        .sort((a, b) => (a.key < b.key ? -1 : 1))
+        .slice(0, limit)
+        .map(sessionRecord),
+
     create: async (tenantId, { key, agentId, sessionId, createdVia, ...patch }) => {
       const tenant = tenantOf(state, tenantId);
       const known = tenant.sessions.get(key);
@@ -81,12 +88,16 @@ export function memorySessionStore(state: MemoryStoreState): SessionStore {
 
     history: async (tenant, key, { limit, beforeSeq, includeReset = false }) => {
       const session = findSession(state, tenant, key);
-      if (!session) return { rows: [], segments: [], total: 0 };
-      const first = (includeReset ? session.baseSeq : session.resetSeq) + 1;
+      if (!session) return { rows: [], segments: [], total: 0, fromSeq: 0 };
+      const fromSeq = includeReset ? session.baseSeq : session.resetSeq;
+      const first = fromSeq + 1;
       const last = Math.min(headSeq(session), (beforeSeq ?? Infinity) - 1);
       const total = headSeq(session) - first + 1;
-      return { ...slice(session, Math.max(first, last - limit + 1), last), total };
+      return { ...slice(session, Math.max(first, last - limit + 1), last), total, fromSeq };
     },
+
+    seqOf: async (tenant, key, messageId) =>
+      findSession(state, tenant, key)?.rowsById.get(messageId)?.seq ?? null,
 
     context: async (tenant, key, afterSeq) => {
       const session = findSession(state, tenant, key);

@@ -63,6 +63,7 @@ export const sessionRecord = (session: StoredSession): SessionRecord => ({
   createdVia: session.createdVia,
   lifecycleRevision: session.lifecycleRevision,
   headSeq: headSeq(session),
+  headMessageId: session.rows.at(-1)?.messageId ?? null,
   resetSeq: session.resetSeq,
   messageCount: headSeq(session) - session.resetSeq,
   label: session.label,

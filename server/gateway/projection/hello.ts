@@ -17,6 +17,16 @@ export const EVENTS = [
   "shutdown",
 ] as const;
 
+/**
+ * What clients ask for before they use a method (`features.capabilities`): `openclaw models list` insists on the first,
+ * and the Control UI asks for metadata and models of a session rather than of an agent.
+ */
+const CAPABILITIES = [
+  "published-model-catalog",
+  "session-scoped-chat-metadata",
+  "session-scoped-model-catalog",
+] as const;
+
 /** The answer to a good `connect` (protocol.md 2). */
 export function helloOk(gateway: GatewayContext, connection: Connection, tenant: TenantId): unknown {
   const { limits, settings, presence, catalog, clock } = gateway;
@@ -24,7 +34,7 @@ export function helloOk(gateway: GatewayContext, connection: Connection, tenant:
     type: "hello-ok",
     protocol: PROTOCOL_VERSION,
     server: { version: settings.version, connId: connection.id, bootId: gateway.bootId },
-    features: { methods: [...gateway.methods.keys()], events: EVENTS },
+    features: { methods: [...gateway.methods.keys()], events: EVENTS, capabilities: CAPABILITIES },
     snapshot: {
       presence: connection.reads ? presence.list(tenant) : [],
       health: health(gateway),
