@@ -27,7 +27,7 @@ async function setup(settings: Partial<GatewaySettings> = {}) {
 const SESSION = "agent:main:openai-user:ann";
 const ask = { model: "openclaw", user: "ann", messages: [{ role: "user" as const, content: "hello" }] };
 
-const status = (error: unknown): unknown => (error instanceof APIError ? error.status : error);
+const statusOf = (error: unknown): unknown => (error instanceof APIError ? error.status : error);
 
 describe("models", () => {
   it("are the agents", async () => {
@@ -186,7 +186,8 @@ describe("chat completions", () => {
         },
       ],
     });
-    const { grant, finish } = await worker.claim("agent:work:openai-user:bob");
+    const hand = await worker.claim("agent:work:openai-user:bob");
+    const { grant } = hand;
     expect(grant.input.options).toEqual({
       extraSystemPrompt: "Be brief.\n\nBe kind.",
       sampling: { maxTokens: 100, temperature: 0.5, stop: ["END"] },
@@ -207,7 +208,7 @@ describe("chat completions", () => {
     expect(message?.content).toContainEqual(
       expect.objectContaining({ type: "image", mimeType: "image/png" }),
     );
-    await finish("four");
+    await hand.finish("four");
     await asked;
   });
 
@@ -454,7 +455,7 @@ describe("a pool in trouble", () => {
     await client.models.list(); // the token is known from here on
     pool.ledger.break("before");
     const refused = await client.chat.completions.create(ask).catch((error: unknown) => error);
-    expect(status(refused)).toBe(503);
+    expect(statusOf(refused)).toBe(503);
     expect((refused as APIError).headers?.get("retry-after")).toBe("1");
     pool.ledger.mend();
     expect(await runs(SESSION)).toEqual([]);
@@ -465,7 +466,7 @@ describe("a pool in trouble", () => {
     const first = client.chat.completions.create(ask);
     const hand = await worker.claim(SESSION);
     const refused = await client.chat.completions.create(ask).catch((error: unknown) => error);
-    expect(status(refused)).toBe(429);
+    expect(statusOf(refused)).toBe(429);
     expect((refused as APIError).headers?.get("retry-after")).toBe("1");
     await hand.finish("hi");
     await first;
@@ -474,19 +475,20 @@ describe("a pool in trouble", () => {
   it("a draining gateway lets answers end, then tells the rest to come again", async () => {
     const { client, gateway, worker } = await setup();
     const first = client.chat.completions.create(ask);
-    const keyed = client.chat.completions
-      .create({ ...ask, user: "bob", stream: true }, { headers: { "Idempotency-Key": "d" } })
-      .then(async (stream) => {
-        for await (const _ of stream);
-      })
-      .catch((error: unknown) => error);
+    const read = async (): Promise<unknown> => {
+      const body = { ...ask, user: "bob", stream: true as const };
+      const stream = await client.chat.completions.create(body, { headers: { "Idempotency-Key": "d" } });
+      for await (const _ of stream);
+      return null;
+    };
+    const keyed = read().catch((error: unknown) => error);
     const hand = await worker.claim(SESSION);
     await worker.claim("agent:main:openai-user:bob");
     const drained = gateway.drain();
     await until(() =>
       client.chat.completions
         .create(ask)
-        .catch(status)
+        .catch(statusOf)
         .then((code) => code !== 200),
     );
     await hand.finish("in time");
