@@ -27,7 +27,10 @@ const ENCODINGS = [
 ] as const;
 
 /** True for names that can only be files: a page in their place would be taken for one. */
-export const isFileName = (path: string): boolean => extname(path).toLowerCase() in TYPES;
+export function isFileName(path: string): boolean {
+  const extension = extname(path).toLowerCase();
+  return extension in TYPES || ENCODINGS.some(([, suffix]) => suffix === extension);
+}
 
 /**
  * Sends a file of the folder, or answers false where there is none: nothing above the folder and nothing that a link
