@@ -13,6 +13,7 @@ import { chatMethods } from "./methods/chat.ts";
 import { historyMethods } from "./methods/history.ts";
 import { methodRegistry } from "./methods/registry.ts";
 import { sessionReadMethods } from "./methods/sessions-read.ts";
+import { sessionResolveMethods } from "./methods/sessions-resolve.ts";
 import { sessionWriteMethods } from "./methods/sessions-write.ts";
 import { systemMethods } from "./methods/system.ts";
 import { gatewayMetrics } from "./metrics.ts";
@@ -74,6 +75,7 @@ export function assembleGateway(deps: GatewayDeps): {
       historyMethods,
       agentMethods,
       sessionReadMethods,
+      sessionResolveMethods,
       sessionWriteMethods,
     ]),
   };
