@@ -12,9 +12,9 @@ export interface TestPage {
   /** What the page could not do: failed scripts, and policies that it ran into. */
   readonly faults: readonly string[];
   /** Sockets that the page has opened so far. */
-  sockets(): number;
+  readonly sockets: () => number;
   /** Writes `NAME.png`. */
-  screenshot(name: string): Promise<void>;
+  readonly screenshot: (name: string) => Promise<void>;
 }
 
 /**
@@ -47,7 +47,7 @@ export async function openPage(browser: Browser, url: string): Promise<TestPage>
     page,
     faults,
     sockets: () => sockets,
-    async screenshot(name) {
+    screenshot: async (name) => {
       await mkdir(SCREENSHOTS, { recursive: true });
       await page.screenshot({ path: `${SCREENSHOTS}${name}.png` });
     },
