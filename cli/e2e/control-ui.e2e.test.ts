@@ -91,7 +91,7 @@ describe("the genuine Control UI, unmodified, in a browser", () => {
 
   it("sends, streams, and shows the answer once, also after a reload", async () => {
     const { page, faults, screenshot } = await open();
-    await say(page, "[[demo chunks=20 delay=150]] what a browser says");
+    await say(page, "[[demo chunks=15 delay=150]] what a browser says");
     await answer(page, "You said: what a browser").waitFor(SHOWN);
     expect(await answer(page, "to get real answers.").count()).toBe(0); // the rest is still to come
     await screenshot("2-streaming");
@@ -161,7 +161,7 @@ describe("the genuine Control UI, unmodified, in a browser", () => {
     page.on("load", () => loads++);
     for (const time of ["first", "second"]) {
       const question = `who is there the ${time} time`;
-      await say(page, `[[demo chunks=40 delay=100]] ${question}`);
+      await say(page, `[[demo chunks=30 delay=100]] ${question}`);
       await answer(page, "You said: who is").last().waitFor(SHOWN);
       await killGateway(opened);
       await answer(page, `${question} (This is the built-in`).waitFor(SHOWN);

@@ -9,8 +9,6 @@ const RESTART_EXPECTED_MS = 1_000;
 /** How long the answers under way and then the closing handshakes may take. */
 const ANSWERS_MS = 5_000;
 const GOODBYES_MS = 2_000;
-/** How long HTTP requests may go on waiting for their runs. */
-const HTTP_MS = 5_000;
 /** Connections sent away in one step. */
 const STEP_MS = 25;
 
@@ -20,12 +18,12 @@ const STEP_MS = 25;
  * requests have some seconds to be answered; what is cut then is told to come again.
  */
 export async function drainGateway(gateway: GatewayContext): Promise<void> {
-  const { acceptor, clock, random, connections, settings, logger } = gateway;
+  const { acceptor, clock, limits, random, connections, settings, logger } = gateway;
   logger.info("gateway.draining", { connections: connections.size, sends: acceptor.pending() });
   const patience = new AbortController();
   await Promise.race([acceptor.settled(), clock.sleep(ANSWERS_MS, patience.signal)]);
   patience.abort();
-  const answered = gateway.answers.drain(clock, HTTP_MS, restarting());
+  const answered = gateway.answers.drain(clock, limits.httpDrainMs, restarting());
 
   const shutdown = openEvent("shutdown", {
     reason: "gateway restarting",

@@ -43,6 +43,8 @@ export interface GatewayLimits {
   readonly httpBodiesBytes: number;
   /** HTTP requests that wait for their runs. */
   readonly httpAnswers: number;
+  /** How long they may go on waiting while the gateway drains. */
+  readonly httpDrainMs: number;
   /** Largest answer of `chat.history`; older rows are left to the next page. */
   readonly historyBytes: number;
 }
@@ -67,5 +69,6 @@ export const DEFAULT_LIMITS: GatewayLimits = {
   httpBodyBytes: 20 * MIB,
   httpBodiesBytes: 128 * MIB,
   httpAnswers: 4_096,
+  httpDrainMs: 5_000,
   historyBytes: 8 * MIB,
 };

@@ -473,7 +473,7 @@ describe("a pool in trouble", () => {
   });
 
   it("a draining gateway lets answers end, then tells the rest to come again", async () => {
-    const { client, gateway, worker } = await setup();
+    const { client, gateway, worker } = await setup({ limits: { httpDrainMs: 500 } });
     const first = client.chat.completions.create(ask);
     const read = async (): Promise<unknown> => {
       const body = { ...ask, user: "bob", stream: true as const };
@@ -495,5 +495,5 @@ describe("a pool in trouble", () => {
     expect((await first).choices[0]?.message.content).toBe("in time");
     expect(await keyed).toMatchObject({ code: "gateway-restarting" });
     await drained;
-  }, 20_000);
+  });
 });
