@@ -18,13 +18,14 @@ describe("a text that can only be appended to", () => {
 
   it("begins a paragraph for every message that says something", () => {
     const text = new AppendedText();
-    for (const message of ["", "one", "", "two"]) {
-      text.next("");
-      text.next(message);
+    const told = ["", "one", "", "two"].map((message) => {
+      const pieces = [text.next(""), text.next(message)];
       text.messageDone(message);
-    }
+      return pieces.join("");
+    });
+    expect(told).toEqual(["", "one", "", "\n\ntwo"]);
     expect(text.continues("three")).toBe(true);
-    text.next("three");
+    expect(text.next("three")).toBe("\n\nthree");
     expect(text.all).toBe("one\n\ntwo\n\nthree");
   });
 
