@@ -1,6 +1,7 @@
 import { connect } from "node:net";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { ACME, ACME_TOKEN, gatewayPool } from "../../testing/gateway-pool.ts";
+import { until } from "../../testing/until.ts";
 import type { GatewaySettings } from "../context.ts";
 import { startGateway } from "../main.ts";
 
@@ -93,6 +94,11 @@ describe("a request that cannot be", () => {
     const answer = await raw(port, [chat(["Content-Length: 120000"]) + half]);
     expect(answer.status).toBe(429);
     expect(answer.headers).toContain("Retry-After: 1");
+    waiting.destroy();
+    const small = chat(["Content-Length: 60000"]) + half;
+    const statuses: number[] = [];
+    await until(async () => statuses.push((await raw(port, [small])).status) > 0 && statuses.at(-1) !== 429);
+    expect(statuses.at(-1)).toBe(400); // read as a whole: it is no JSON
   });
 
   it.each([
