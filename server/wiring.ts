@@ -40,6 +40,8 @@ export interface Ports {
   readonly logger: Logger;
   readonly catalog: AgentCatalog;
   readonly configView: ConfigView;
+  /** Where browsers may come from beside the gateways' own addresses. */
+  readonly allowedOrigins: readonly string[];
   /** Closes in the reverse order of opening; safe while stores are away. */
   close(): Promise<void>;
 }
@@ -67,7 +69,7 @@ export const instanceLogger = (
  */
 export async function openPorts(config: InstanceConfig, logger: Logger, env: Environment): Promise<Ports> {
   const { clock, random } = systemPorts;
-  const { catalog, view, providerKeys } = loadOpenClawConfig({
+  const { allowedOrigins, catalog, view, providerKeys } = loadOpenClawConfig({
     path: config.openclawConfigPath,
     env,
     demoModelUrl: config.demoModelUrl,
@@ -95,6 +97,7 @@ export async function openPorts(config: InstanceConfig, logger: Logger, env: Env
     vault: configSecretVault(providerKeys),
     catalog,
     configView: view,
+    allowedOrigins,
     async close() {
       await Promise.allSettled([queue.close(), bus.close(), objects.close()]);
       await pool.end();

@@ -172,7 +172,7 @@ function partsOf(messages: readonly TranscriptMessage[], { models }: AgentTurn):
 async function ask(deps: CompactContextDeps, attempt: Attempt, request: SummaryRequest): Promise<Summary> {
   const { turn, io, progress, signal } = attempt;
   const answer = await deps.askModel({
-    turn: { ...turn, tools: [], agent: { ...turn.agent, systemPrompt: SUMMARY_SYSTEM_PROMPT } },
+    turn: { ...turn, sampling: {}, tools: [], agent: { ...turn.agent, systemPrompt: SUMMARY_SYSTEM_PROMPT } },
     messages: [{ role: "user", content: summaryPrompt(request), timestamp: deps.clock.now() }],
     callsAnswered: progress.messages.length,
     io,

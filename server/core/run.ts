@@ -31,6 +31,15 @@ export const MAX_LOSSES = 3 * MAX_FAILURES;
  */
 export type FencingToken = number;
 
+/** How a model is to write its answer, where its provider knows the setting. */
+export interface Sampling {
+  readonly maxTokens?: number;
+  readonly temperature?: number;
+  readonly stop?: readonly string[];
+  /** OpenAI's `response_format`. */
+  readonly responseFormat?: Readonly<Record<string, unknown>>;
+}
+
 /** What the client asked for, apart from the text. Unknown to the ledger, read by the worker. */
 export interface RunOptions {
   readonly model?: string;
@@ -39,6 +48,9 @@ export interface RunOptions {
   readonly timeoutMs?: number;
   /** The run compacts its session and answers nothing (core/compaction.ts). */
   readonly compact?: { readonly instructions: string };
+  /** Instructions for this run alone, after those of the agent. */
+  readonly extraSystemPrompt?: string;
+  readonly sampling?: Sampling;
   /** The connection that asked, for `tool` events (protocol.md 4). */
   readonly requesterConnId?: string;
   /** Client id of that connection, named where messages are collected: `openclaw-tui`. */

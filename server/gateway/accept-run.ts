@@ -250,7 +250,10 @@ function sizeOf({ message, attachments }: SendRequest): number {
 }
 
 const tooLarge = (size: number, limit: number): HAError =>
-  new HAError("REQUEST_INVALID", `message too large: ${size} bytes, at most ${limit}`, { limit });
+  new HAError("REQUEST_INVALID", `message too large: ${size} bytes, at most ${limit}`, {
+    limit,
+    httpStatus: 413,
+  });
 
 function userMessage(request: SendRequest, timestamp: number): TranscriptMessage {
   const { message, attachments } = request;
@@ -259,9 +262,13 @@ function userMessage(request: SendRequest, timestamp: number): TranscriptMessage
   return { role: "user", content: [...text, ...attachments.map(({ block }) => block)], timestamp };
 }
 
-/** What makes two requests the same: the text and the attachments. Session and tenant are compared by the ledger. */
-function requestHash(request: Pick<SendRequest, "message" | "attachments">): string {
-  const hash = createHash("sha256").update(request.message);
-  for (const { sha256 } of request.attachments) hash.update("\0").update(sha256);
+/**
+ * What makes two requests the same: the text with the instructions beside it, and the attachments. Session and tenant
+ * are compared by the ledger.
+ */
+function requestHash({ message, attachments, options }: SendRequest): string {
+  const hash = createHash("sha256").update(message);
+  for (const { sha256 } of attachments) hash.update("\0").update(sha256);
+  if (options.extraSystemPrompt !== undefined) hash.update("\0system\0").update(options.extraSystemPrompt);
   return hash.digest("hex");
 }

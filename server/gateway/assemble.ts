@@ -3,6 +3,7 @@ import { authenticator } from "./authenticate.ts";
 import { gatewayBodies } from "./bodies.ts";
 import type { Connection } from "./connection.ts";
 import type { GatewayContext, GatewayDeps } from "./context.ts";
+import { OpenAnswers } from "./http/open-answers.ts";
 import { Hub } from "./hub.ts";
 import { commandRegistry } from "./commands/registry.ts";
 import { absentMethods } from "./methods/absent.ts";
@@ -13,6 +14,7 @@ import { historyMethods } from "./methods/history.ts";
 import { compactMethods } from "./methods/compact.ts";
 import { methodRegistry } from "./methods/registry.ts";
 import { sessionReadMethods } from "./methods/sessions-read.ts";
+import { sessionResolveMethods } from "./methods/sessions-resolve.ts";
 import { sessionWriteMethods } from "./methods/sessions-write.ts";
 import { systemMethods } from "./methods/system.ts";
 import { gatewayMetrics } from "./metrics.ts";
@@ -53,6 +55,7 @@ export function assembleGateway(deps: GatewayDeps): {
     hub,
     metrics,
     connections,
+    answers: new OpenAnswers(),
     draining,
     startedAt: clock.monotonic(),
     bootId: random.uuid(),
@@ -73,6 +76,7 @@ export function assembleGateway(deps: GatewayDeps): {
       historyMethods,
       agentMethods,
       sessionReadMethods,
+      sessionResolveMethods,
       sessionWriteMethods,
       compactMethods,
     ]),

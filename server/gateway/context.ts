@@ -15,6 +15,7 @@ import type { Bodies } from "./bodies.ts";
 import type { CommandRegistry } from "./commands/registry.ts";
 import type { Connection } from "./connection.ts";
 import type { Hub } from "./hub.ts";
+import type { OpenAnswers } from "./http/open-answers.ts";
 import type { MethodRegistry } from "./methods/registry.ts";
 import type { GatewayMetrics } from "./metrics.ts";
 import type { Presence } from "./presence.ts";
@@ -33,6 +34,8 @@ export interface GatewaySettings {
   readonly sharedPort?: number;
   /** Origins that browsers may come from beside the gateway's own. */
   readonly allowedOrigins?: readonly string[];
+  /** Folder of OpenClaw's built Control UI; null or absent: a page says how to get one. */
+  readonly controlUi?: string | null;
   readonly limits?: Partial<GatewayLimits>;
   /** Time over which the connections are sent away when the gateway drains, in milliseconds; default 1000. */
   readonly drainSpreadMs?: number;
@@ -67,6 +70,8 @@ export interface GatewayContext extends GatewayDeps {
   readonly methods: MethodRegistry;
   readonly commands: CommandRegistry;
   readonly connections: Set<Connection>;
+  /** HTTP requests that wait for runs. */
+  readonly answers: OpenAnswers;
   /** Of this process life, as `hello-ok.server.bootId`. */
   readonly bootId: string;
   /** Monotonic time of the start. */

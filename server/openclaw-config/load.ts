@@ -36,6 +36,8 @@ export interface OpenClawSettings {
   readonly view: ConfigView;
   /** `gateway.auth`: the token of tenant `default`; null where the configuration names none. */
   readonly gatewayToken: string | null;
+  /** `gateway.controlUi.allowedOrigins`: where browsers may come from beside the gateways' own addresses. */
+  readonly allowedOrigins: readonly string[];
   /** Keys of model providers, by provider. */
   readonly providerKeys: ReadonlyMap<string, string>;
   /** Variables that the configuration takes its values from: those of a process that reads it must have them. */
@@ -107,6 +109,7 @@ export function loadOpenClawConfig({
     },
     view: configView(file, document.value, [...providerKeys.values(), gatewayToken ?? ""]),
     gatewayToken,
+    allowedOrigins: config.gateway?.controlUi?.allowedOrigins ?? [],
     providerKeys,
     environmentNames: environmentNames(substituted, config, usedProviders),
     warnings: problems.warnings,

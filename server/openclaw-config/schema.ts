@@ -68,6 +68,7 @@ export const openclawConfigSchema = z.looseObject({
           password: secretInput.optional(),
         })
         .optional(),
+      controlUi: z.looseObject({ allowedOrigins: z.array(z.string()).optional() }).optional(),
     })
     .optional(),
   agents: z

@@ -1,7 +1,7 @@
 import type { AgentSpec, ModelSpec } from "../core/catalog.ts";
 import type { RunId, SessionKey, TenantId } from "../core/ids.ts";
 import type { ContextEntry, ContextHistory } from "../core/compaction.ts";
-import type { EndedStatus, RunError, RunResult } from "../core/run.ts";
+import type { EndedStatus, RunError, RunResult, Sampling } from "../core/run.ts";
 import type { RunEventBody } from "../core/run-event.ts";
 import type { TranscriptMessage } from "../core/transcript.ts";
 import type { StartedTool, Step } from "./run-ledger.ts";
@@ -31,6 +31,7 @@ export interface AgentTurn {
   /** The model to use, then the ones to fall back to. At least one. */
   readonly models: readonly ModelSpec[];
   readonly thinking: string | null;
+  readonly sampling?: Sampling;
   /** The whole context, oldest first. What to do next is read from its tail alone. */
   readonly messages: readonly TranscriptMessage[];
   /** Where in `messages` the run's own begin, behind the user's message that it answers: what it has said and done, and

@@ -99,6 +99,7 @@ export async function runAttempt(
     history: context.history,
     userRow: grant.userRow,
     compact: grant.input.options.compact,
+    sampling: plan.sampling,
     stepsDone: grant.stepsDone,
     startedTools: grant.startedTools,
     tools: deps.tools(grant),

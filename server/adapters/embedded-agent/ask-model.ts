@@ -5,7 +5,7 @@ import type { Clock } from "../../ports/clock.ts";
 import type { Logger } from "../../ports/logger.ts";
 import { backoffMs, type Random } from "../../ports/random.ts";
 import type { Circuit } from "./circuit.ts";
-import { cacheKeyOf, contextOf, modelOf, thinkingOf } from "./context.ts";
+import { cacheKeyOf, contextOf, modelOf, samplingOf, thinkingOf } from "./context.ts";
 import { type ModelFailure, scrub, unavailable } from "./failure.ts";
 import type { Llm } from "./llm.ts";
 import type { StallWatch } from "./stall-watch.ts";
@@ -125,6 +125,7 @@ async function askOnce(
         sessionId: conversation,
         promptCacheKey: conversation,
         reasoning: thinkingOf(turn, spec),
+        ...samplingOf(turn),
       },
       text,
       signal,

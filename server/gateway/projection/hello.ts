@@ -33,7 +33,14 @@ export function helloOk(gateway: GatewayContext, connection: Connection, tenant:
   return {
     type: "hello-ok",
     protocol: PROTOCOL_VERSION,
-    server: { version: settings.version, connId: connection.id, bootId: gateway.bootId },
+    server: {
+      version: settings.version,
+      connId: connection.id,
+      bootId: gateway.bootId,
+      // The Control UI comes from a folder of the operator's: it need not be of the server's version. Without this it
+      // reloads the page at its first reconnect, and waits for ever at the second.
+      controlUiBuildSource: "configured",
+    },
     features: { methods: [...gateway.methods.keys()], events: EVENTS, capabilities: CAPABILITIES },
     snapshot: {
       presence: connection.reads ? presence.list(tenant) : [],
