@@ -1,3 +1,4 @@
+import { FILE_MAX_CHARACTERS, isTextType, mediaOf } from "./media.ts";
 import type { TranscriptMessage } from "./transcript.ts";
 
 /** Tokens of a model's window that are kept free for its answer, as far as OpenClaw keeps them: never above a quarter. */
@@ -102,10 +103,14 @@ export const isExcluded = (message: TranscriptMessage): boolean => message["excl
 /** About the tokens of one message: four characters each, as OpenClaw counts. */
 export function estimateTokens(message: TranscriptMessage): number {
   if (message.role === "system" || isExcluded(message)) return 0;
-  if (typeof message.content === "string") return Math.ceil(message.content.length / CHARACTERS_PER_TOKEN);
   let characters = 0;
   let images = 0;
-  for (const block of message.content) {
+  for (const { kind, contentType, sizeBytes } of mediaOf(message)) {
+    if (kind === "image") images++;
+    else if (isTextType(contentType)) characters += Math.min(sizeBytes, FILE_MAX_CHARACTERS);
+  }
+  const { content } = message;
+  for (const block of typeof content === "string" ? [{ type: "text" as const, text: content }] : content) {
     if (block.type === "text") characters += block.text.length;
     else if (block.type === "thinking") characters += block.thinking.length;
     else if (block.type === "image") images++;

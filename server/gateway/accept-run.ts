@@ -13,15 +13,19 @@ import {
 import type { RunOptions, RunRecord } from "../core/run.ts";
 import type { QueueMode } from "../core/queue-mode.ts";
 import { agentOfSessionKey, canonicalSessionKey } from "../core/session-key.ts";
-import type { ContentBlock, TranscriptMessage } from "../core/transcript.ts";
+import { type MediaFact, mediaFields } from "../core/media.ts";
+import type { TranscriptMessage } from "../core/transcript.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { EventBus } from "../ports/event-bus.ts";
 import type { Logger } from "../ports/logger.ts";
 import type { Random } from "../ports/random.ts";
 import type { AcceptAnswer, AcceptRequest, RunLedger } from "../ports/run-ledger.ts";
 import type { ReadySession, RunQueue } from "../ports/run-queue.ts";
+import type { ObjectStore } from "../ports/object-store.ts";
+import type { SessionStore } from "../ports/session-store.ts";
 import type { Bodies } from "./bodies.ts";
 import { compactInstructions } from "./compact-instructions.ts";
+import { storeAttachments } from "./store-attachments.ts";
 import { requestConflict, unknownAgent } from "./protocol/errors.ts";
 import type { GatewayLimits } from "./protocol/limits.ts";
 import { backlogGuard } from "./rate-limit.ts";
@@ -30,7 +34,8 @@ import { backlogGuard } from "./rate-limit.ts";
 export interface Attachment {
   /** SHA-256 hex of its bytes. */
   readonly sha256: string;
-  readonly block: ContentBlock;
+  readonly bytes: Uint8Array;
+  readonly media: MediaFact;
 }
 
 /** One message that a client wants to be answered. */
@@ -69,6 +74,8 @@ export interface RunAcceptor {
 
 export interface RunAcceptorDeps {
   readonly ledger: RunLedger;
+  readonly sessions: Pick<SessionStore, "noteObjects">;
+  readonly objects: Pick<ObjectStore, "put">;
   readonly queue: RunQueue;
   readonly bus: Pick<EventBus, "signal">;
   readonly bodies: Bodies;
@@ -144,11 +151,13 @@ export function runAcceptor(deps: RunAcceptorDeps): RunAcceptor {
     if (backlog.over(tenant)) {
       throw overloaded("too many sessions of this tenant wait already", { reason: "tenant-backlog" });
     }
-    const size = sizeOf(request);
-    if (size > limits.messageBytes) throw tooLarge(size, limits.messageBytes);
+    const textBytes = Buffer.byteLength(request.message);
+    if (textBytes > limits.messageBytes) throw tooLarge(textBytes, limits.messageBytes);
+    const size = request.attachments.reduce((sum, { bytes }) => sum + bytes.length, textBytes);
     if (bytesWaiting + size > limits.acceptBytes) throw overloaded("too much waits to be stored", {});
     bytesWaiting += size;
     try {
+      await storeAttachments(deps, tenant, request.attachments);
       const body = await bodies.store(tenant, {
         ...userMessage(request, clock.now()),
         ...(isCompaction ? { excludeFromContext: true } : {}),
@@ -239,16 +248,6 @@ export function unknownModel(name: string): HAError {
   );
 }
 
-/** Bytes of UTF-8 that a send holds in memory until it is stored. */
-function sizeOf({ message, attachments }: SendRequest): number {
-  let size = Buffer.byteLength(message);
-  for (const { block } of attachments) {
-    if (block.type === "image") size += block.data.length;
-    else if (block.type === "text") size += Buffer.byteLength(block.text);
-  }
-  return size;
-}
-
 const tooLarge = (size: number, limit: number): HAError =>
   new HAError("REQUEST_INVALID", `message too large: ${size} bytes, at most ${limit}`, {
     limit,
@@ -258,8 +257,8 @@ const tooLarge = (size: number, limit: number): HAError =>
 function userMessage(request: SendRequest, timestamp: number): TranscriptMessage {
   const { message, attachments } = request;
   if (attachments.length === 0) return { role: "user", content: message, timestamp };
-  const text: ContentBlock[] = message === "" ? [] : [{ type: "text", text: message }];
-  return { role: "user", content: [...text, ...attachments.map(({ block }) => block)], timestamp };
+  const media = attachments.map((attachment) => attachment.media);
+  return { role: "user", content: message, timestamp, __openclaw: mediaFields(media) };
 }
 
 /**

@@ -3,6 +3,7 @@ import type { Clock } from "../ports/clock.ts";
 import { assembleGateway } from "./assemble.ts";
 import type { GatewayContext, GatewayDeps } from "./context.ts";
 import { drainGateway } from "./drain.ts";
+import { assistantMedia } from "./http/assistant-media.ts";
 import { controlUi } from "./http/control-ui/control-ui.ts";
 import { TICK_MS } from "./http/open-answers.ts";
 import { openAiApi } from "./http/openai/api.ts";
@@ -53,6 +54,7 @@ export async function startGateway(deps: GatewayDeps): Promise<GatewayHandle> {
     requestMs: limits.httpRequestMs,
     upgrade: sockets.upgrade,
     openai: openAiApi(gateway),
+    media: assistantMedia(gateway),
     controlUi: controlUi(settings.controlUi ?? null),
   };
   const own = gatewayServer(parts);

@@ -65,6 +65,14 @@ export interface AgentIO {
     messages: readonly TranscriptMessage[],
     options?: { readonly steer: boolean },
   ): Promise<readonly TranscriptMessage[]>;
+  /**
+   * The messages as a model is given them, with the attachments that they refer to. Waits for object storage.
+   * @throws HAError LEASE_LOST or DRAINING
+   */
+  withMedia(
+    messages: readonly TranscriptMessage[],
+    takesImages: boolean,
+  ): Promise<readonly TranscriptMessage[]>;
   /** A credential for one provider, for this run only. Null: the provider needs none. */
   credential(provider: string): Promise<string | null>;
 }

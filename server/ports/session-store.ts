@@ -110,6 +110,8 @@ export interface SessionStore {
     key: SessionKey,
     afterSeq: number,
   ): Promise<{ rows: TranscriptRow[]; segments: Segment[]; fromSeq: number }>;
+  /** Records objects that rows are about to refer to, so that what deletes a tenant or what nobody needs knows of them. */
+  noteObjects(tenant: TenantId, kind: "attachment", objects: readonly ObjectRef[]): Promise<void>;
   /**
    * Sessions whose hot tail is larger than `tailRows`, with the rows to move: all but the newer half of `tailRows`, so
    * that a segment is worth its object. At most `limit` sessions, and of a tail

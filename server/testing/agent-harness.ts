@@ -67,6 +67,7 @@ export function recordingIO(
       }
       return steered;
     },
+    withMedia: (messages) => Promise.resolve(messages),
     credential: options.credential ?? (() => Promise.resolve(null)),
   };
 }

@@ -12,6 +12,7 @@ import { AbortedByUser, type ActiveRun } from "./active-runs.ts";
 import type { BodyStore } from "../bodies/body-store.ts";
 import { type LedgerCalls, unlessAborted } from "./ledger-calls.ts";
 import { loadEntries, type LoadedContext, messagesOf } from "./load-context.ts";
+import type { MediaLoader } from "./media-loader.ts";
 import type { WorkerCounters } from "./metrics.ts";
 import type { TurnPlan } from "./plan-turn.ts";
 import type { RunPublisher, RunStream } from "./run-publisher.ts";
@@ -24,6 +25,7 @@ export interface AttemptDeps {
   readonly vault: SecretVault;
   readonly tools: (grant: Grant) => readonly AgentTool[];
   readonly bodies: BodyStore;
+  readonly media: MediaLoader;
   readonly clock: Clock;
   readonly random: Random;
   readonly counters: WorkerCounters;
@@ -164,6 +166,8 @@ function agentIO(deps: AttemptDeps, run: ActiveRun, stream: RunStream, written: 
       last = mine.catch(() => undefined);
       return mine;
     },
+    withMedia: (messages, takesImages) =>
+      deps.calls.whileTrusted(() => deps.media.load(grant.tenant, messages, takesImages, signal), signal),
     credential: (provider) =>
       deps.calls.whileTrusted(() => deps.vault.credential(grant.tenant, provider), signal),
   };

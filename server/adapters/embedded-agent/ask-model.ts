@@ -115,11 +115,13 @@ async function askOnce(
     if (!isHAError(error, "STORE_UNAVAILABLE")) throw error;
     return { kind: "failure", failure: unavailable(`the key of ${spec.provider} cannot be read now`) };
   }
+  const given = await orAborted(io.withMedia(messages, spec.input.includes("image")), signal);
+  if (given === ABORTED) return { kind: "stopped" };
   const conversation = cacheKeyOf(turn);
   const result = await circuitOf(spec).run((onFirst) =>
     streamAnswer(llm, watch, {
       model: modelOf(spec),
-      context: contextOf(turn, messages),
+      context: contextOf(turn, given),
       options: {
         apiKey: credential ?? NO_KEY,
         sessionId: conversation,

@@ -111,6 +111,8 @@ export function memorySessionStore(state: MemoryStoreState): SessionStore {
       return { ...slice(session, fromSeq, headSeq(session)), fromSeq };
     },
 
+    noteObjects: async () => {}, // nothing here outlives the process
+
     sealCandidates: async (tailRows, limit) => {
       const candidates: SealCandidate[] = [];
       for (const { sessions } of state.tenants.values()) {

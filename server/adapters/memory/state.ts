@@ -145,6 +145,7 @@ export interface MemoryStoreState {
   readonly tenants: Map<TenantId, StoredTenant>;
   /** By the SHA-256 of the token, hex. */
   readonly tokens: Map<string, StoredToken>;
+  readonly sharedSecrets: Map<string, Uint8Array>;
   readonly workers: Map<WorkerId, StoredWorker>;
   /** Ready sessions, the one that has waited longest first. */
   readonly ready: Set<StoredSession>;
@@ -161,6 +162,7 @@ export function memoryStoreState(deps: { readonly clock: Pick<Clock, "now"> }): 
     now: () => deps.clock.now(),
     tenants: new Map(),
     tokens: new Map(),
+    sharedSecrets: new Map(),
     workers: new Map(),
     ready: new Set(),
     nextToken: () => ++token,

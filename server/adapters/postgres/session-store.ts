@@ -80,6 +80,10 @@ const MESSAGE = `/* sessions.message */ SELECT ${MESSAGE_COLUMNS} FROM messages 
 const NEWEST_COMPACTION = `/* sessions.newest_compaction */ SELECT m.message_id FROM messages m
   WHERE m.tenant_id = $1 AND m.session_key = $2 AND m.message_id LIKE 'compaction:%' AND m.seq > $3
   ORDER BY m.seq DESC LIMIT 1`;
+// In the order of their hashes, as every statement that adds artifacts. Params: $1 tenant, $2 kind, $3 hashes, $4 sizes.
+const NOTE_OBJECTS = `/* sessions.note_objects */ INSERT INTO artifacts (tenant_id, sha256, bytes, kind)
+  SELECT $1, o.sha256, o.bytes, $2 FROM unnest($3::text[], $4::bigint[]) AS o(sha256, bytes) ORDER BY o.sha256
+  ON CONFLICT DO NOTHING`;
 const SEQ_OF = `/* sessions.seq_of */ SELECT m.seq FROM messages m
   WHERE m.tenant_id = $1 AND m.session_key = $2 AND m.message_id = $3 ORDER BY m.seq DESC LIMIT 1`;
 const HEADS =
@@ -213,6 +217,12 @@ export function postgresSessionStore({ pool, random }: PostgresSessionStoreOptio
         const firstKept = rows[0] ? firstKeptSeqOf(rows[0].message_id) : null;
         const fromSeq = Math.max(heads.reset_seq + 1, afterSeq + 1, firstKept ?? 0);
         return { ...(await readRange(query, tenant, key, heads, fromSeq, heads.head_seq)), fromSeq };
+      }),
+
+    noteObjects: (tenant, kind, objects) =>
+      inTenant(pool, tenant, "note objects", async (query) => {
+        const hashes = objects.map(({ sha256 }) => sha256);
+        await query(NOTE_OBJECTS, [tenant, kind, hashes, objects.map(({ bytes }) => bytes)]);
       }),
 
     async sealCandidates(tailRows, limit) {

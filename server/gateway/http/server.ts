@@ -3,6 +3,7 @@ import type { AddressInfo } from "node:net";
 import type { Duplex } from "node:stream";
 import { HAError } from "../../core/errors.ts";
 import { notFound, refusalOf, sendJson } from "./answer.ts";
+import { ASSISTANT_MEDIA_PATH } from "./assistant-media.ts";
 import { answerProbe, isProbe, type ProbeParts } from "./probes.ts";
 
 /** Answers one request of its part of the paths. It may reject: the client is then told of an internal error. */
@@ -14,6 +15,8 @@ export interface HttpParts extends ProbeParts {
   readonly upgrade: (request: IncomingMessage, socket: Duplex, head: Buffer) => void;
   /** `/v1/…`. */
   readonly openai: HttpHandler;
+  /** Attachments of messages (assistant-media.ts). */
+  readonly media: HttpHandler;
   /** Whatever is nobody else's. */
   readonly controlUi: HttpHandler;
 }
@@ -63,6 +66,7 @@ async function answer(parts: HttpParts, request: IncomingMessage, response: Serv
   const path = (request.url ?? "/").split("?", 1)[0] ?? "/";
   if (isProbe(path)) return answerProbe(parts, path, request, response);
   if (path === "/v1" || path.startsWith("/v1/")) return parts.openai(path, request, response);
+  if (path === ASSISTANT_MEDIA_PATH) return parts.media(path, request, response);
   // OpenClaw's other interfaces: a page in their place would look like an answer.
   if (/^\/(?:api|tools|plugins|hooks|j)(?:\/|$)/.test(path)) return notFound(response);
   return parts.controlUi(path, request, response);

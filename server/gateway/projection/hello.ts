@@ -1,4 +1,5 @@
 import type { TenantId } from "../../core/ids.ts";
+import { ATTACHMENT_MAX_BYTES, IMAGE_MAX_BYTES } from "../attachments.ts";
 import type { Connection } from "../connection.ts";
 import type { GatewayContext } from "../context.ts";
 import { PROTOCOL_VERSION } from "../protocol/frames.ts";
@@ -55,7 +56,7 @@ export function helloOk(gateway: GatewayContext, connection: Connection, tenant:
       maxPayload: limits.frameBytes,
       maxBufferedBytes: limits.closeAboveBytes,
       tickIntervalMs: limits.tickIntervalMs,
-      attachments: { maxBytes: limits.messageBytes, maxImageBytes: limits.messageBytes },
+      attachments: { maxBytes: ATTACHMENT_MAX_BYTES, maxImageBytes: IMAGE_MAX_BYTES },
     },
   };
 }

@@ -1,5 +1,5 @@
 import type { RunId } from "../../core/ids.ts";
-import type { TranscriptMessage, TranscriptRow } from "../../core/transcript.ts";
+import type { ContentBlock, TranscriptMessage, TranscriptRow } from "../../core/transcript.ts";
 
 /**
  * A transcript row as history and `session.message` carry it: the message, and under `__openclaw` where it stands.
@@ -16,6 +16,7 @@ export function wireMessage(
   const steeredInto = message.role === "user" ? runThatItJoined(row) : null;
   return {
     ...message,
+    ...(Array.isArray(message.content) ? { content: message.content.map(withoutData) } : {}),
     ...(divider === undefined ? {} : { content: [{ type: "text", text: divider }] }),
     ...(row.idempotencyKey === null ? {} : { idempotencyKey: row.idempotencyKey }),
     __openclaw: {
@@ -33,6 +34,13 @@ export function wireMessage(
 
 /** What the genuine gateway calls the rows at which clients draw a line. */
 const DIVIDERS: Readonly<Record<string, string>> = { reset: "Reset", compaction: "Compaction" };
+
+/** As in OpenClaw, the bytes of an image do not travel with the history. */
+function withoutData(block: ContentBlock): unknown {
+  if (block.type !== "image") return block;
+  const { data, ...rest } = block;
+  return { ...rest, omitted: true, bytes: Math.floor((data.length * 3) / 4) };
+}
 
 /** A compaction's summary is for the model: clients are told its sizes. */
 function shown(own: Readonly<Record<string, unknown>> | undefined): typeof own {
