@@ -90,12 +90,12 @@ describe("a long session", () => {
       rows.unshift(...page.messages);
       offset = page.nextOffset;
     }
-    expect(rows.map((row) => row.__openclaw.seq)).toEqual(rows.map((_, i) => i + 1));
+    expect(rows.map((row) => row["__openclaw"].seq)).toEqual(rows.map((_, i) => i + 1));
     expect(rows).toHaveLength(8 + 3 + 6);
-    expect(rows[0]?.__openclaw.media).toMatchObject([{ contentType: "image/png", kind: "image" }]);
+    expect(rows[0]?.["__openclaw"].media).toMatchObject([{ contentType: "image/png", kind: "image" }]);
     const divider = rows.find(({ role }) => role === "system");
     expect(divider).toMatchObject({ content: [{ type: "text", text: "Compaction" }] });
-    expect(Object.keys(divider!.__openclaw)).toContain("tokensBefore");
+    expect(Object.keys(divider!["__openclaw"])).toContain("tokensBefore");
     expect(JSON.stringify(divider)).not.toContain("turn 1");
 
     // Another worker, which holds nothing of it in memory.

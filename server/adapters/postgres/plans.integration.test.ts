@@ -217,6 +217,7 @@ describe.each(["as migrated, never analysed with data", "analysed"])(
         list: () => sessions.list(tenant, { limit: 50 }),
         history: () => sessions.history(tenant, key(70), { limit: 50 }),
         context: () => sessions.context(tenant, key(70), 0),
+        "newest compaction of a long session": () => sessions.context(tenant, key(74), 0),
         patch: () => sessions.patch(tenant, key(70), { label: "x" }),
         append: () => sessions.append(tenant, key(71), message("x")),
         "append to a long session": () => sessions.append(tenant, key(74), message("x")),
