@@ -102,6 +102,7 @@ describe("queueMode steer", () => {
     expect(await client.ok("agent.wait", { runId: "k2" })).toMatchObject({
       status: "ok",
       stopReason: "steered",
+      mergedInto: "k1",
     });
     expect(framesOf(client, "k2")).toHaveLength(1);
     const third = await connectWire(assembleGateway(pool.deps({ instance: "gateway-3" })).gateway);

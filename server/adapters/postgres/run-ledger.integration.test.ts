@@ -14,4 +14,6 @@ afterAll(() => database.drop());
 
 runLedgerContract("postgres", () => openPostgresStores(database), { seeds: [1, 2, 3], steps: 150 });
 
-describe("PostgreSQL run ledger", () => ledgerMergeLimitContract(() => openPostgresStores(database, 100)));
+describe("PostgreSQL run ledger", () => {
+  ledgerMergeLimitContract(() => openPostgresStores(database, 100));
+});
