@@ -111,7 +111,8 @@ END $$;
 
 -- Starts the oldest queued run of each session given and returns its grant: raises the token, writes the user row where
 -- there is none yet. Caller holds the lease rows. Considers only sessions without a current run; p_worker gets the lease.
--- A run of mode collect takes those behind it along. LATERAL with LIMIT: each row is fetched by its whole key, whatever the planner believes of the tables.
+-- A run of mode collect takes those behind it along.
+-- LATERAL with LIMIT: each row is fetched by its whole key, whatever the planner believes of the tables.
 CREATE OR REPLACE FUNCTION start_next(p_worker text, p_tenants text[], p_keys text[]) RETURNS SETOF session_grant
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = openclaw_ha, pg_temp SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off

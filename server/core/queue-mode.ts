@@ -1,3 +1,4 @@
+import { mediaOf } from "./media.ts";
 import { INLINE_BODY_MAX_BYTES, messageText, type StoredBody, type TranscriptMessage } from "./transcript.ts";
 
 /**
@@ -31,6 +32,7 @@ export function collectableCount(items: readonly CollectItem[]): number {
   let bytes = 0;
   const end = items.slice(0, MAX_MERGED).findIndex(({ body }) => {
     if (!("inline" in body) || typeof body.inline.content !== "string") return true;
+    if (mediaOf(body.inline).length > 0) return true; // put behind others it would lose its attachments
     const json = JSON.stringify(body.inline);
     bytes += Buffer.byteLength(json);
     return bytes > INLINE_BODY_MAX_BYTES || /\\u(0000|d[89a-f])/i.test(json);

@@ -63,7 +63,7 @@ const framesOf = (client: WireClient, runId: string) =>
 
 describe("queueMode steer", () => {
   it("ends the message's run with one empty final, on every gateway, and answers both in one", async () => {
-    const { client, elsewhere, door } = await toolRun();
+    const { pool, client, elsewhere, door } = await toolRun();
     await elsewhere.ok("sessions.messages.subscribe", { key: MAIN });
     await send(client, "k1");
     await door.reached;
@@ -102,8 +102,14 @@ describe("queueMode steer", () => {
     expect(await client.ok("agent.wait", { runId: "k2" })).toMatchObject({
       status: "ok",
       stopReason: "steered",
+      mergedInto: "k1",
     });
     expect(framesOf(client, "k2")).toHaveLength(1);
+    const third = await connectWire(assembleGateway(pool.deps({ instance: "gateway-3" })).gateway);
+    const follow = third.send("openclaw-ha.runs.follow", { runId: "k2", afterRunSeq: 0 });
+    expect((await third.response(follow)).payload).toMatchObject({ status: "ok", runStatus: "succeeded" });
+    expect(await third.end("k2")).not.toHaveProperty("message");
+    expect(framesOf(third, "k2")).toHaveLength(1);
   });
 
   it("is read from the ledger where nobody tells of it", async () => {

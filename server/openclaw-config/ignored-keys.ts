@@ -63,7 +63,7 @@ const USED: Used = {
       },
     },
   },
-  messages: { queue: { mode: true } },
+  messages: { queue: { mode: true, byChannel: { webchat: true } } },
   session: { mainKey: true },
   cron: { maxConcurrentRuns: true },
   env: { vars: true },

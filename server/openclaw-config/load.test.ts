@@ -235,6 +235,15 @@ describe("openclaw.json", () => {
     ]);
   });
 
+  it.each([
+    ["{ mode: 'collect', byChannel: { webchat: 'Abort', slack: 'steer' } }", "interrupt"],
+    ["{ mode: 'follow-ups', byChannel: { slack: 'collect' } }", "followup"],
+    ["{ mode: 'coalesce', byChannel: { webchat: 'later' } }", "collect"],
+  ])("takes the queue mode of its clients' channel, else that of all: %s", (queue, mode) => {
+    const file = written({ "openclaw.json": `{ messages: { queue: ${queue} } }` });
+    expect(load(file).catalog.queueMode).toBe(mode);
+  });
+
   it("warns about a queue mode that it does not know and takes the default", () => {
     const file = written({ "openclaw.json": '{ messages: { queue: { mode: "later" } } }' });
     const { catalog, warnings } = load(file);

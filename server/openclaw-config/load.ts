@@ -177,24 +177,40 @@ function readToken(
   return value ?? null;
 }
 
-/** Names that older configurations use beside today's. */
+/** Names that OpenClaw takes, and that older configurations use. */
 const QUEUE_MODES: Readonly<Record<string, QueueMode>> = {
   steer: "steer",
+  steering: "steer",
   followup: "followup",
+  followups: "followup",
+  "follow-ups": "followup",
   collect: "collect",
+  coalesce: "collect",
   interrupt: "interrupt",
+  interrupts: "interrupt",
+  abort: "interrupt",
   queue: "steer",
   "steer-backlog": "steer",
   "steer+backlog": "steer",
 };
 
 function queueMode(config: OpenClawConfig, problems: Problems): QueueMode {
-  const written = config.messages?.queue?.mode;
-  if (written === undefined) return "steer";
-  const mode = QUEUE_MODES[written];
-  if (mode === undefined)
-    problems.warn(["messages", "queue", "mode"], `${JSON.stringify(written)} is not known; steer is used`);
-  return mode ?? "steer";
+  const { byChannel, mode } = config.messages?.queue ?? {};
+  // Clients of a gateway are OpenClaw's channel `webchat`, whose own mode comes first.
+  const places = [
+    { at: ["byChannel", "webchat"], written: byChannel?.webchat },
+    { at: ["mode"], written: mode },
+  ];
+  for (const { at, written } of places) {
+    if (written === undefined) continue;
+    const known = QUEUE_MODES[written.trim().toLowerCase()];
+    if (known !== undefined) return known;
+    problems.warn(
+      ["messages", "queue", ...at],
+      `${JSON.stringify(written)} is not known; ${[...new Set(Object.values(QUEUE_MODES))].join(", ")} are`,
+    );
+  }
+  return "steer";
 }
 
 function runTimeoutMs(seconds: number | undefined): number {

@@ -174,7 +174,10 @@ export function checkpointOne(state: MemoryStoreState, request: CheckpointReques
   if (request.steer && !repeated && !abortRequested) {
     lease.steered.set(request.checkpointNo, steerInto(state, session, lease.run));
   }
-  const steered = lease.steered.get(request.checkpointNo) ?? [];
+  const steered = (lease.steered.get(request.checkpointNo) ?? []).map(({ runId, row }) => {
+    const body = findRun(state, lease.run.tenant, runId)?.input.body ?? row.body; // it may have moved meanwhile
+    return { runId, row: { ...row, body } };
+  });
   return { kind: "stored", rows, headSeq: headSeq(session), abortRequested, steered };
 }
 

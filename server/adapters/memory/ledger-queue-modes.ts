@@ -15,6 +15,7 @@ export function steerInto(state: MemoryStoreState, session: StoredSession, into:
   return session.queue.splice(0, countAhead(session, "steer", MAX_MERGED)).map((run) => {
     merge(state, run, into, "steered");
     const key = `${run.runId}:user`;
+    run.userMessageId = key;
     const message = { messageId: key, idempotencyKey: key, body: run.input.body };
     return { runId: run.runId, row: appendMessage(state, session, message, into.runId).row };
   });

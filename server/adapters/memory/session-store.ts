@@ -1,5 +1,5 @@
-import type { SessionKey, TenantId } from "../../core/ids.ts";
 import { firstKeptSeqOf } from "../../core/compaction.ts";
+import type { RunId, SessionKey, TenantId } from "../../core/ids.ts";
 import { exceedsInline, type NewMessage, type TranscriptRow } from "../../core/transcript.ts";
 import type {
   LargeBody,
@@ -152,7 +152,9 @@ export function memorySessionStore(state: MemoryStoreState): SessionStore {
       const [row] = session ? rowsBetween(session, seq, seq) : [];
       if (!row?.body || !("inline" in row.body)) return;
       row.body = { object };
-      const run = row.runId && findRun(state, tenant, row.runId);
+      // A steered message's row belongs to the run that it joined; its own run has the input.
+      const asked = row.idempotencyKey?.endsWith(":user") ? row.idempotencyKey.slice(0, -5) : row.runId;
+      const run = asked && findRun(state, tenant, asked as RunId);
       if (run && run.userMessageId === row.messageId) run.input = { ...run.input, body: { object } };
     },
 

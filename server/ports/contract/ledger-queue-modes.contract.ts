@@ -291,6 +291,12 @@ export function ledgerQueueModesContract(open: OpenStores): void {
 
     it.each([
       ["an object", { object: { sha256: "d".repeat(64), bytes: 70_000 } }],
+      [
+        "attachments as objects",
+        {
+          inline: { role: "user", content: "x", timestamp: 1, __openclaw: { media: [{ url: "media://inbound/x" }] } },
+        },
+      ],
       ["attachments", { inline: { role: "user", content: [{ type: "text", text: "x" }], timestamp: 1 } }],
       ["characters that no text of the database holds", textBody("user", "nul \u0000")],
     ] as const)("leaves a message with %s to its own turn, as it is", async (_what, body) => {

@@ -1,5 +1,6 @@
 import OpenAI, { APIError, AuthenticationError, BadRequestError, NotFoundError } from "openai";
 import { describe, expect, it, onTestFinished } from "vitest";
+import { mediaOf } from "../../../core/media.ts";
 import { messageText } from "../../../core/transcript.ts";
 import { ACME, ACME_TOKEN, gatewayPool, handWorker, READER_TOKEN } from "../../../testing/gateway-pool.ts";
 import { runId as asRunId, sessionKey as asSessionKey } from "../../../core/ids.ts";
@@ -24,6 +25,7 @@ async function setup(settings: Partial<GatewaySettings> = {}) {
   return { pool, gateway, start, sdk, client: sdk(gateway), worker, runs };
 }
 
+const PNG = Buffer.from("89504e470d0a1a0a0000000d49484452", "hex");
 const SESSION = "agent:main:openai-user:ann";
 const ask = { model: "openclaw", user: "ann", messages: [{ role: "user" as const, content: "hello" }] };
 
@@ -165,7 +167,7 @@ describe("chat completions", () => {
 
   it("tell the agent the whole conversation as OpenClaw does, instructions and settings beside it", async () => {
     const { client, pool, worker } = await setup();
-    const image = { url: `data:image/png;base64,${Buffer.from("png").toString("base64")}` };
+    const image = { url: `data:image/png;base64,${PNG.toString("base64")}` };
     const asked = client.chat.completions.create({
       model: "openclaw/work",
       user: "Bob",
@@ -205,9 +207,7 @@ describe("chat completions", () => {
         "User: three",
       ].join("\n"),
     );
-    expect(message?.content).toContainEqual(
-      expect.objectContaining({ type: "image", mimeType: "image/png" }),
-    );
+    expect(message && mediaOf(message)).toMatchObject([{ kind: "image", contentType: "image/png" }]);
     await hand.finish("four");
     await asked;
   });
