@@ -87,7 +87,8 @@ export class RunAnswer implements RunWatcher, OpenAnswer {
   cut(error: HAError): void {
     if (this.done) return;
     this.fail(errorAnswer(error));
-    this.parts.onGivenUp();
+    // What a tenant was promised before it was shut out is still executed.
+    if (error.code === "DRAINING") this.parts.onGivenUp();
   }
 
   abandon(): void {
