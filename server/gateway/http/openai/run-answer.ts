@@ -52,11 +52,6 @@ export class RunAnswer implements RunWatcher, OpenAnswer {
     response.write(form.begin(run));
   }
 
-  /** True once it is over, one way or the other. */
-  get isOver(): boolean {
-    return this.done;
-  }
-
   text(view: RunView): void {
     this.view = view;
     this.pull();
