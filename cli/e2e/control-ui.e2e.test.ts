@@ -164,7 +164,8 @@ describe("the genuine Control UI, unmodified, in a browser", () => {
       await say(page, `[[demo chunks=30 delay=100]] ${question}`);
       await answer(page, "You said: who is").last().waitFor(SHOWN);
       await killGateway(opened);
-      await answer(page, `${question} (This is the built-in`).waitFor(SHOWN);
+      const whole = `${question} (This is the built-in demo model. Name a real one in openclaw.json to get real answers.)`;
+      await answer(page, whole).waitFor(SHOWN);
       await until(async () => (await answer(page, question).count()) === 1, { what: "one answer" });
       await screenshot(`8-gateway-killed-${time}`);
       await deployment.ready();

@@ -207,6 +207,14 @@ describe("openclaw.json", () => {
     expect(load(file, { A: "process" }).gatewayToken).toBe("process-dotenv-inline-${A}");
   });
 
+  it("names the origins that browsers may come from", () => {
+    const text = '{ gateway: { controlUi: { allowedOrigins: ["https://claw.example"], basePath: "/x" } } }';
+    const { allowedOrigins, warnings } = load(written({ "openclaw.json": text }));
+    expect(allowedOrigins).toEqual(["https://claw.example"]);
+    expect(warnings.join()).toContain("gateway.controlUi.basePath");
+    expect(load(null).allowedOrigins).toEqual([]);
+  });
+
   it("warns only about a missing variable of a provider that no agent uses", () => {
     const file = written({
       "openclaw.json": `{

@@ -1,6 +1,7 @@
 import { EventEmitter } from "node:events";
 import type { ServerResponse } from "node:http";
 import { describe, expect, it, vi } from "vitest";
+import { HAError } from "../../../core/errors.ts";
 import { agentId, runId, sessionKey, tenantId } from "../../../core/ids.ts";
 import { RunView } from "../../run-view.ts";
 import type { AnswerForm } from "./answer-form.ts";
@@ -134,6 +135,17 @@ describe("an answer whose connection breaks", () => {
     whole.end("x");
     whole.response.destroy();
     expect(whole.onGivenUp).not.toHaveBeenCalled();
+  });
+
+  it("is told why its gateway cuts it, and given up where the client will ask again", () => {
+    const leaving = setup();
+    leaving.answer.cut(new HAError("DRAINING", "restarting"));
+    expect(leaving.response.written.at(-1)).toBe("failed:restarting");
+    expect(leaving.onGivenUp).toHaveBeenCalledOnce();
+    const shutOut = setup();
+    shutOut.answer.cut(new HAError("FORBIDDEN", "this tenant is disabled"));
+    shutOut.response.destroy();
+    expect(shutOut.onGivenUp).not.toHaveBeenCalled();
   });
 
   it("is nobody's wish where the gateway itself ends", () => {

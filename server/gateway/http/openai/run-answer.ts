@@ -52,11 +52,6 @@ export class RunAnswer implements RunWatcher, OpenAnswer {
     response.write(form.begin(run));
   }
 
-  /** True once it is over, one way or the other. */
-  get isOver(): boolean {
-    return this.done;
-  }
-
   text(view: RunView): void {
     this.view = view;
     this.pull();
@@ -87,7 +82,8 @@ export class RunAnswer implements RunWatcher, OpenAnswer {
   cut(error: HAError): void {
     if (this.done) return;
     this.fail(errorAnswer(error));
-    this.parts.onGivenUp();
+    // What a tenant was promised before it was shut out is still executed.
+    if (error.code === "DRAINING") this.parts.onGivenUp();
   }
 
   abandon(): void {
