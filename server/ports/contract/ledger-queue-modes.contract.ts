@@ -294,7 +294,12 @@ export function ledgerQueueModesContract(open: OpenStores): void {
       [
         "attachments as objects",
         {
-          inline: { role: "user", content: "x", timestamp: 1, __openclaw: { media: [{ url: "media://inbound/x" }] } },
+          inline: {
+            role: "user",
+            content: "x",
+            timestamp: 1,
+            __openclaw: { media: [{ url: "media://inbound/x" }] },
+          },
         },
       ],
       ["attachments", { inline: { role: "user", content: [{ type: "text", text: "x" }], timestamp: 1 } }],
