@@ -107,6 +107,19 @@ describe("a long session", () => {
     expect(recalled).not.toContain("image/png");
   });
 
+  it("waits with a run whose attachment cannot be read now", async () => {
+    const { pool, client, newWorker, say } = await setup();
+    await newWorker();
+    pool.objects.break("before", ["get"]);
+    const saying = say("look", { attachments: [{ mimeType: "image/png", content: PNG }] });
+    await until(() => pool.objects.calls.filter((call) => call === "get").length > 1);
+    expect(client.frames.filter(({ event }) => event === "chat")).not.toContainEqual(
+      expect.objectContaining({ payload: expect.objectContaining({ state: "final" }) as unknown }),
+    );
+    pool.objects.mend();
+    expect(await saying).toContain("[image image/png]");
+  });
+
   it("compacts by /compact with wishes, in its order and once for a key, and tells of it as an event", async () => {
     const { client, newWorker, say } = await setup();
     await newWorker();
