@@ -51,8 +51,16 @@ export async function serve(options: ServeOptions): Promise<void> {
 
 async function serveGateway(ports: Ports, { config, role, version }: ServeOptions): Promise<Served> {
   const { startGateway } = await import("./gateway/main.ts");
-  const { instance, host, port, sharedPort } = config;
-  const settings = { instance, version, host, port, sharedPort: sharedPort ?? undefined };
+  const { instance, host, port, sharedPort, controlUi } = config;
+  const settings = {
+    instance,
+    version,
+    host,
+    port,
+    sharedPort: sharedPort ?? undefined,
+    controlUi,
+    allowedOrigins: ports.allowedOrigins,
+  };
   const gateway = await startGateway({ ...ports, settings });
   const load = reporter(ports, role, {
     instance,

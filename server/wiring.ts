@@ -9,6 +9,7 @@ import { postgresSessionStore } from "./adapters/postgres/session-store.ts";
 import { postgresTenantDirectory } from "./adapters/postgres/tenant-directory.ts";
 import type { Environment, InstanceConfig, LogLevel, ObjectsConfig } from "./config.ts";
 import type { AgentCatalog } from "./core/catalog.ts";
+import type { ConfigView } from "./core/config-view.ts";
 import { loadOpenClawConfig } from "./openclaw-config/load.ts";
 import type { AgentRuntime } from "./ports/agent-runtime.ts";
 import type { Clock } from "./ports/clock.ts";
@@ -38,6 +39,9 @@ export interface Ports {
   readonly random: Random;
   readonly logger: Logger;
   readonly catalog: AgentCatalog;
+  readonly configView: ConfigView;
+  /** Where browsers may come from beside the gateways' own addresses. */
+  readonly allowedOrigins: readonly string[];
   /** Closes in the reverse order of opening; safe while stores are away. */
   close(): Promise<void>;
 }
@@ -65,7 +69,7 @@ export const instanceLogger = (
  */
 export async function openPorts(config: InstanceConfig, logger: Logger, env: Environment): Promise<Ports> {
   const { clock, random } = systemPorts;
-  const { catalog, providerKeys } = loadOpenClawConfig({
+  const { allowedOrigins, catalog, view, providerKeys } = loadOpenClawConfig({
     path: config.openclawConfigPath,
     env,
     demoModelUrl: config.demoModelUrl,
@@ -92,6 +96,8 @@ export async function openPorts(config: InstanceConfig, logger: Logger, env: Env
     objects,
     vault: configSecretVault(providerKeys),
     catalog,
+    configView: view,
+    allowedOrigins,
     async close() {
       await Promise.allSettled([queue.close(), bus.close(), objects.close()]);
       await pool.end();

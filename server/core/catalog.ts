@@ -1,5 +1,6 @@
 import type { AgentId } from "./ids.ts";
 import type { LaneWidths } from "./lane.ts";
+import type { QueueMode } from "./queue-mode.ts";
 
 /** Wire families of @openclaw/ai that a provider may speak. */
 export type ModelApi =
@@ -54,7 +55,7 @@ export interface AgentCatalog {
   readonly agents: readonly AgentSpec[];
   readonly models: readonly ModelSpec[];
   readonly laneWidths: LaneWidths;
-  readonly queueMode: "steer" | "followup" | "collect" | "interrupt";
+  readonly queueMode: QueueMode;
   /** Default deadline of a run in milliseconds. */
   readonly runTimeoutMs: number;
 }

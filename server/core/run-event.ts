@@ -34,8 +34,17 @@ export type RunEventBody =
   /** A transcript row was committed. */
   | { readonly type: "message"; readonly row: TranscriptRow }
   | { readonly type: "usage"; readonly usage: Usage }
+  /** The context is being summarised; `completed` at the end says whether it was. */
+  | { readonly type: "compaction"; readonly phase: "start" | "end"; readonly completed?: boolean }
   /** The three ends; a run has exactly one, and only after its commit. */
-  | { readonly type: "final"; readonly text: string; readonly stopReason: string; readonly usage?: Usage }
+  | {
+      readonly type: "final";
+      readonly text: string;
+      readonly stopReason: string;
+      readonly usage?: Usage;
+      /** The message is answered by that run (RunResult); this end is the run's only event, and empty. */
+      readonly mergedInto?: RunId;
+    }
   | { readonly type: "aborted"; readonly text: string; readonly reason: string }
   | { readonly type: "error"; readonly error: RunError };
 
@@ -69,9 +78,9 @@ export type Notice =
     }
   | { readonly type: "presence" };
 
-/** Sent to one worker: look at this run's durable marks now instead of at the next checkpoint. */
+/** Sent to one worker: this run has an abort mark. It is seen at the next checkpoint or heartbeat without it. */
 export interface WorkerSignal {
-  readonly type: "abort" | "input";
+  readonly type: "abort";
   readonly tenant: TenantId;
   readonly sessionKey: SessionKey;
   readonly runId: RunId;

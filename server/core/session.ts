@@ -25,6 +25,8 @@ export interface SessionRecord {
   readonly lifecycleRevision: number;
   /** Highest transcript seq. */
   readonly headSeq: number;
+  /** Id of the newest row, which clients call the active leaf; null where there is none. */
+  readonly headMessageId: string | null;
   /** Rows at or below it are history from before the last reset. */
   readonly resetSeq: number;
   readonly messageCount: number;
@@ -37,6 +39,8 @@ export interface SessionRecord {
   readonly pinned: boolean;
   readonly inputTokens: number;
   readonly outputTokens: number;
+  /** Estimated size of the context at the end of the last run; null where no run has told it. */
+  readonly contextTokens: number | null;
   /** First 200 characters of the last user or assistant text. */
   readonly lastMessagePreview: string | null;
   /** First 120 characters of the first user text since the last reset. */

@@ -25,6 +25,8 @@ export interface DemoDirective {
   readonly finish: "stop" | "length";
   /** `input/output/cached` tokens; null: counted from the characters. */
   readonly usage: { readonly input: number; readonly output: number; readonly cached: number } | null;
+  /** Tokens above which the request is refused as too long, as by providers; null: it may have any length. */
+  readonly window: number | null;
   readonly failure: DemoFailure | null;
   /** How many calls of the same conversation fail before it works; Infinity: all of them. */
   readonly times: number;
@@ -59,6 +61,7 @@ export const PLAIN: DemoDirective = {
   tools: [],
   finish: "stop",
   usage: null,
+  window: null,
   failure: null,
   times: Number.POSITIVE_INFINITY,
 };
@@ -162,6 +165,9 @@ function directiveOf(words: readonly string[]): DemoDirective {
         break;
       case "usage":
         directive.usage = usageOf(value);
+        break;
+      case "window":
+        directive.window = numberOf(name, value, Number.MAX_SAFE_INTEGER);
         break;
       case "times":
         directive.times = numberOf(name, value, Number.MAX_SAFE_INTEGER);

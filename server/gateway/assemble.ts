@@ -3,11 +3,18 @@ import { authenticator } from "./authenticate.ts";
 import { gatewayBodies } from "./bodies.ts";
 import type { Connection } from "./connection.ts";
 import type { GatewayContext, GatewayDeps } from "./context.ts";
+import { OpenAnswers } from "./http/open-answers.ts";
 import { Hub } from "./hub.ts";
+import { commandRegistry } from "./commands/registry.ts";
+import { absentMethods } from "./methods/absent.ts";
 import { agentMethods } from "./methods/agent.ts";
+import { catalogMethods } from "./methods/catalog.ts";
 import { chatMethods } from "./methods/chat.ts";
+import { historyMethods } from "./methods/history.ts";
+import { compactMethods } from "./methods/compact.ts";
 import { methodRegistry } from "./methods/registry.ts";
 import { sessionReadMethods } from "./methods/sessions-read.ts";
+import { sessionResolveMethods } from "./methods/sessions-resolve.ts";
 import { sessionWriteMethods } from "./methods/sessions-write.ts";
 import { systemMethods } from "./methods/system.ts";
 import { gatewayMetrics } from "./metrics.ts";
@@ -48,6 +55,7 @@ export function assembleGateway(deps: GatewayDeps): {
     hub,
     metrics,
     connections,
+    answers: new OpenAnswers(),
     draining,
     startedAt: clock.monotonic(),
     bootId: random.uuid(),
@@ -59,12 +67,18 @@ export function assembleGateway(deps: GatewayDeps): {
       clock,
       hub: () => hub,
     }),
+    commands: commandRegistry([]),
     methods: methodRegistry([
       systemMethods,
+      catalogMethods,
+      absentMethods,
       chatMethods,
+      historyMethods,
       agentMethods,
       sessionReadMethods,
+      sessionResolveMethods,
       sessionWriteMethods,
+      compactMethods,
     ]),
   };
   return { gateway, beginDraining: () => void (state.draining = true) };

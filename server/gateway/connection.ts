@@ -221,7 +221,7 @@ export class Connection implements Listener {
       gateway.metrics.request("unknown", "invalid");
       return this.fail(id, invalidRequest(`unknown method: ${name.slice(0, 200)}`));
     }
-    const refused = this.refusal(method);
+    const refused = this.refusal(method, request.params);
     if (refused) {
       gateway.metrics.request(name, outcomeOf(refused));
       return this.fail(id, refused);
@@ -235,14 +235,15 @@ export class Connection implements Listener {
     this.answer(method, id, read.value, hub, tenant);
   }
 
-  private refusal(method: Method): ErrorShape | null {
+  private refusal(method: Method, params: unknown): ErrorShape | null {
     const { gateway } = this;
+    const scope = typeof method.scope === "function" ? method.scope(params) : method.scope;
     if (this.inFlight >= gateway.limits.maxInFlight) return SOCKET_BUSY;
-    if (method.scope !== null && !hasScope(this.scopes, method.scope)) {
+    if (scope !== null && !hasScope(this.scopes, scope)) {
       return {
         code: "FORBIDDEN",
-        message: `missing scope: ${method.scope}`,
-        details: { code: "MISSING_SCOPE", missingScope: method.scope, requiredScopes: [method.scope] },
+        message: `missing scope: ${scope}`,
+        details: { code: "MISSING_SCOPE", missingScope: scope, requiredScopes: [scope] },
       };
     }
     return method.accepts && gateway.draining() ? drainingShape(method.name) : null;

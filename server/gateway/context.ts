@@ -1,4 +1,5 @@
 import type { AgentCatalog } from "../core/catalog.ts";
+import type { ConfigView } from "../core/config-view.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { TenantDirectory } from "../ports/directory.ts";
 import type { EventBus } from "../ports/event-bus.ts";
@@ -11,8 +12,10 @@ import type { SessionStore } from "../ports/session-store.ts";
 import type { RunAcceptor } from "./accept-run.ts";
 import type { Authenticator } from "./authenticate.ts";
 import type { Bodies } from "./bodies.ts";
+import type { CommandRegistry } from "./commands/registry.ts";
 import type { Connection } from "./connection.ts";
 import type { Hub } from "./hub.ts";
+import type { OpenAnswers } from "./http/open-answers.ts";
 import type { MethodRegistry } from "./methods/registry.ts";
 import type { GatewayMetrics } from "./metrics.ts";
 import type { Presence } from "./presence.ts";
@@ -31,6 +34,8 @@ export interface GatewaySettings {
   readonly sharedPort?: number;
   /** Origins that browsers may come from beside the gateway's own. */
   readonly allowedOrigins?: readonly string[];
+  /** Folder of OpenClaw's built Control UI; null or absent: a page says how to get one. */
+  readonly controlUi?: string | null;
   readonly limits?: Partial<GatewayLimits>;
   /** Time over which the connections are sent away when the gateway drains, in milliseconds; default 1000. */
   readonly drainSpreadMs?: number;
@@ -48,6 +53,8 @@ export interface GatewayDeps {
   readonly random: Random;
   readonly logger: Logger;
   readonly catalog: AgentCatalog;
+  /** openclaw.json as clients may see it. */
+  readonly configView: ConfigView;
   readonly settings: GatewaySettings;
 }
 
@@ -61,7 +68,10 @@ export interface GatewayContext extends GatewayDeps {
   readonly metrics: GatewayMetrics;
   readonly presence: Presence;
   readonly methods: MethodRegistry;
+  readonly commands: CommandRegistry;
   readonly connections: Set<Connection>;
+  /** HTTP requests that wait for runs. */
+  readonly answers: OpenAnswers;
   /** Of this process life, as `hello-ok.server.bootId`. */
   readonly bootId: string;
   /** Monotonic time of the start. */

@@ -18,6 +18,8 @@ export interface RunEnd {
   readonly usage?: Usage;
   readonly model?: ModelName;
   readonly error?: RunError;
+  /** The message was answered in the turn of that run; there is nothing to tell of this one but its end. */
+  readonly mergedInto?: RunId;
   readonly runSeq: number;
   readonly sessionId?: string;
   readonly startedAt?: number;
@@ -123,10 +125,14 @@ export function endOfEvent(view: RunView, event: RunEvent): RunEnd | null {
   };
 }
 
-function endOfBody(body: RunEventBody): Pick<RunEnd, "status" | "stopReason" | "usage" | "error"> | null {
+function endOfBody(
+  body: RunEventBody,
+): Pick<RunEnd, "status" | "stopReason" | "usage" | "error" | "mergedInto"> | null {
   switch (body.type) {
-    case "final":
-      return { status: "succeeded", stopReason: body.stopReason, usage: body.usage };
+    case "final": {
+      const { stopReason, usage, mergedInto } = body;
+      return { status: "succeeded", stopReason, usage, mergedInto };
+    }
     case "aborted": {
       const timedOut = body.reason === "timeout";
       return { status: timedOut ? "timed_out" : "aborted", stopReason: timedOut ? "timeout" : "rpc" };
@@ -146,6 +152,7 @@ function endOfBody(body: RunEventBody): Pick<RunEnd, "status" | "stopReason" | "
     case "tool":
     case "message":
     case "usage":
+    case "compaction":
       return null;
     default:
       return body satisfies never;
@@ -164,6 +171,7 @@ export function endOfRecord(run: RunRecord & { readonly status: EndedStatus }): 
     usage: run.result?.usage,
     model: run.result?.model,
     error: run.error ?? undefined,
+    mergedInto: run.result?.mergedInto,
     runSeq: Math.max(run.attempt, 1) * ATTEMPT_STRIDE,
     sessionId: run.sessionId,
     startedAt: run.startedAt ?? undefined,

@@ -131,11 +131,6 @@ describe("chat.history", () => {
       });
     }
   });
-
-  it("answers a cursor by telling the client to start from a page", async () => {
-    const { client } = await setup();
-    expect(await client.ok("chat.history", { sessionKey: "main", cursor: "x" })).toEqual({ kind: "reset" });
-  });
 });
 
 describe("sessions", () => {
@@ -215,6 +210,14 @@ describe("sessions", () => {
     });
     expect((await client.request("sessions.resolve", { key: "nope" })).error?.message).toBe(
       "No session found: agent:main:nope",
+    );
+    const asked = { reference: { key: "Main", slug: "main" }, allowMissing: true };
+    expect(await client.ok("sessions.resolve", asked)).toMatchObject({ ok: true, key: MAIN });
+    expect(await client.ok("sessions.resolve", { ...asked, reference: { key: "nope" } })).toEqual({
+      ok: false,
+    });
+    expect((await client.request("sessions.resolve", { ...asked, key: "main" })).error?.message).toContain(
+      "one of key, shortId or reference is required",
     );
     expect(await client.ok("sessions.preview", { keys: ["main", "nope"] })).toMatchObject({
       previews: [

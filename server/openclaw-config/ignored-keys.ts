@@ -16,7 +16,11 @@ const AGENT: Used = {
 
 /** What the pool acts on. */
 const USED: Used = {
-  gateway: { mode: true, auth: { mode: true, token: true, password: true } },
+  gateway: {
+    mode: true,
+    auth: { mode: true, token: true, password: true },
+    controlUi: { allowedOrigins: true },
+  },
   agents: {
     ownership: true,
     list: { "*": AGENT },
@@ -59,7 +63,7 @@ const USED: Used = {
       },
     },
   },
-  messages: { queue: { mode: true } },
+  messages: { queue: { mode: true, byChannel: { webchat: true } } },
   session: { mainKey: true },
   cron: { maxConcurrentRuns: true },
   env: { vars: true },

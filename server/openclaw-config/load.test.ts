@@ -207,6 +207,14 @@ describe("openclaw.json", () => {
     expect(load(file, { A: "process" }).gatewayToken).toBe("process-dotenv-inline-${A}");
   });
 
+  it("names the origins that browsers may come from", () => {
+    const text = '{ gateway: { controlUi: { allowedOrigins: ["https://claw.example"], basePath: "/x" } } }';
+    const { allowedOrigins, warnings } = load(written({ "openclaw.json": text }));
+    expect(allowedOrigins).toEqual(["https://claw.example"]);
+    expect(warnings.join()).toContain("gateway.controlUi.basePath");
+    expect(load(null).allowedOrigins).toEqual([]);
+  });
+
   it("warns only about a missing variable of a provider that no agent uses", () => {
     const file = written({
       "openclaw.json": `{
@@ -233,6 +241,15 @@ describe("openclaw.json", () => {
     expect(problemsOf(() => load(auth("exec")))).toEqual([
       expect.stringMatching(/gateway\.auth\.token: the secret cannot be read from its exec source/),
     ]);
+  });
+
+  it.each([
+    ["{ mode: 'collect', byChannel: { webchat: 'Abort', slack: 'steer' } }", "interrupt"],
+    ["{ mode: 'follow-ups', byChannel: { slack: 'collect' } }", "followup"],
+    ["{ mode: 'coalesce', byChannel: { webchat: 'later' } }", "collect"],
+  ])("takes the queue mode of its clients' channel, else that of all: %s", (queue, mode) => {
+    const file = written({ "openclaw.json": `{ messages: { queue: ${queue} } }` });
+    expect(load(file).catalog.queueMode).toBe(mode);
   });
 
   it("warns about a queue mode that it does not know and takes the default", () => {

@@ -68,6 +68,7 @@ export const openclawConfigSchema = z.looseObject({
           password: secretInput.optional(),
         })
         .optional(),
+      controlUi: z.looseObject({ allowedOrigins: z.array(z.string()).optional() }).optional(),
     })
     .optional(),
   agents: z
@@ -89,7 +90,16 @@ export const openclawConfigSchema = z.looseObject({
     })
     .optional(),
   models: z.looseObject({ providers: z.record(z.string(), provider).optional() }).optional(),
-  messages: z.looseObject({ queue: z.looseObject({ mode: z.string().optional() }).optional() }).optional(),
+  messages: z
+    .looseObject({
+      queue: z
+        .looseObject({
+          mode: z.string().optional(),
+          byChannel: z.looseObject({ webchat: z.string().optional() }).optional(),
+        })
+        .optional(),
+    })
+    .optional(),
   session: z.looseObject({ mainKey: z.string().optional(), scope: z.string().optional() }).optional(),
   cron: z.looseObject({ maxConcurrentRuns: width.optional() }).optional(),
 });

@@ -61,6 +61,8 @@ export interface SessionStore {
    * be a smaller number, but one larger than what the pages up to this one show where there is more.
    */
   list(tenant: TenantId, query: SessionQuery): Promise<{ sessions: SessionRecord[]; total: number }>;
+  /** Sessions whose keys begin so, in the order of their keys, archived ones as well: a range, not a search. */
+  withPrefix(tenant: TenantId, prefix: string, limit: number): Promise<SessionRecord[]>;
   /** Idempotent by key: an existing session is answered unchanged, with `created: false`. */
   create(
     tenant: TenantId,
@@ -88,18 +90,28 @@ export interface SessionStore {
    * Null where there is no such session.
    */
   append(tenant: TenantId, key: SessionKey, message: NewMessage): Promise<TranscriptRow | null>;
-  /** The newest rows since the last reset, oldest first. Bodies are inline, or references the caller resolves. */
+  /**
+   * The newest rows since the last reset, oldest first. Bodies are inline, or references the caller resolves. `fromSeq`
+   * is the last row that does not count (the reset's, or that of an earlier session), whatever a segment holds.
+   */
   history(
     tenant: TenantId,
     key: SessionKey,
     query: HistoryQuery,
-  ): Promise<{ rows: TranscriptRow[]; segments: Segment[]; total: number }>;
-  /** All rows after the last reset with `seq > afterSeq`: what a worker needs to build its context. */
+  ): Promise<{ rows: TranscriptRow[]; segments: Segment[]; total: number; fromSeq: number }>;
+  /** Where the row with this id stands in the session, before or after its last reset; null where there is none. */
+  seqOf(tenant: TenantId, key: SessionKey, messageId: string): Promise<number | null>;
+  /**
+   * What a worker needs to build its context: rows from `fromSeq` on, which is behind `afterSeq` and the last reset, and
+   * not before the first row that the newest compaction kept. What a compaction has summarised is not looked at.
+   */
   context(
     tenant: TenantId,
     key: SessionKey,
     afterSeq: number,
-  ): Promise<{ rows: TranscriptRow[]; segments: Segment[] }>;
+  ): Promise<{ rows: TranscriptRow[]; segments: Segment[]; fromSeq: number }>;
+  /** Records objects that rows are about to refer to, so that what deletes a tenant or what nobody needs knows of them. */
+  noteObjects(tenant: TenantId, kind: "attachment", objects: readonly ObjectRef[]): Promise<void>;
   /**
    * Sessions whose hot tail is larger than `tailRows`, with the rows to move: all but the newer half of `tailRows`, so
    * that a segment is worth its object. At most `limit` sessions, and of a tail

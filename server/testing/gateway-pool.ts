@@ -79,6 +79,7 @@ export async function gatewayPool(options: { readonly clock?: Clock } = {}) {
     random,
     logger,
     catalog: CATALOG,
+    configView: { path: "openclaw.json", exists: true, document: { gateway: { port: 1 } }, hash: "sha256:0" },
     settings: { instance: "gateway-1", version: "0.0.0-test", host: "127.0.0.1", port: 0, ...settings },
   });
 

@@ -19,7 +19,10 @@ const STAMPS: Readonly<Record<string, readonly string[]>> = {
 };
 
 /** The stores of one migrated database, as the application's role sees them, for the contract suites. */
-export async function openPostgresStores(database: TestDatabase): Promise<StoreFixture> {
+export async function openPostgresStores(
+  database: TestDatabase,
+  maxQueuedPerSession = MAX_QUEUED,
+): Promise<StoreFixture> {
   const operator = postgresPool({
     url: database.url,
     applicationName: "test-operator",
@@ -31,7 +34,7 @@ export async function openPostgresStores(database: TestDatabase): Promise<StoreF
   const asApplication = postgresTenantDirectory({ pool });
   const processes = new Set<Client>();
   return {
-    ledger: postgresRunLedger({ pool, maxQueuedPerSession: MAX_QUEUED }),
+    ledger: postgresRunLedger({ pool, maxQueuedPerSession }),
     sessions: postgresSessionStore({ pool, random: seededRandom(1) }),
     directory: {
       ...asApplication,
@@ -40,7 +43,7 @@ export async function openPostgresStores(database: TestDatabase): Promise<StoreF
       replaceToken: (tenant, token, scopes, label) => asOperator.replaceToken(tenant, token, scopes, label),
       setDisabled: (tenant, disabled) => asOperator.setDisabled(tenant, disabled),
     },
-    maxQueuedPerSession: MAX_QUEUED,
+    maxQueuedPerSession,
     async passTime(ms) {
       for (const [table, columns] of Object.entries(STAMPS)) {
         const older = columns

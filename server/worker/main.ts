@@ -17,11 +17,14 @@ import { backUpSweep } from "./back-up-sweep.ts";
 import { bodyStore } from "../bodies/body-store.ts";
 import { contextCache } from "./context-cache.ts";
 import type { KeepLease } from "./keep-lease.ts";
+import { mediaLoader } from "./media-loader.ts";
 import { newWorkerCounters, type WorkerCounters } from "./metrics.ts";
 import { runPublisher } from "./run-publisher.ts";
 import { slots } from "./slots.ts";
 import { beginLife, type WorkerLife, type WorkerParts } from "./worker-life.ts";
 
+/** Memory for attachments that were given to models last. */
+const MEDIA_BYTES = 32 * 1024 * 1024;
 const CACHE_BYTES = 64 * 1024 * 1024;
 const DRAIN_GRACE_MS = 30_000;
 /** How long the last events may take to leave. */
@@ -85,6 +88,7 @@ export async function startWorker(deps: WorkerDeps): Promise<WorkerHandle> {
     slots: slots(deps.slots),
     tools: deps.tools ?? (() => []),
     bodies: bodyStore(deps),
+    media: mediaLoader(deps.objects, MEDIA_BYTES),
     cache: contextCache(deps.cacheBytes ?? CACHE_BYTES),
     publisher: runPublisher({ ...deps, counters }),
     counters,

@@ -16,6 +16,7 @@ import { executeSession } from "./execute-session.ts";
 import { ledgerCalls } from "./ledger-calls.ts";
 import type { BodyStore } from "../bodies/body-store.ts";
 import type { ContextCache } from "./context-cache.ts";
+import type { MediaLoader } from "./media-loader.ts";
 import type { KeepLease } from "./keep-lease.ts";
 import type { WorkerCounters } from "./metrics.ts";
 import type { RunPublisher } from "./run-publisher.ts";
@@ -45,6 +46,7 @@ export interface WorkerParts {
   readonly catalog: AgentCatalog;
   readonly keepLease: KeepLease;
   readonly bodies: BodyStore;
+  readonly media: MediaLoader;
   readonly cache: ContextCache;
   readonly publisher: RunPublisher;
   readonly clock: Clock;

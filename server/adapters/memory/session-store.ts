@@ -1,4 +1,5 @@
-import type { SessionKey, TenantId } from "../../core/ids.ts";
+import { firstKeptSeqOf } from "../../core/compaction.ts";
+import type { RunId, SessionKey, TenantId } from "../../core/ids.ts";
 import { exceedsInline, type NewMessage, type TranscriptRow } from "../../core/transcript.ts";
 import type {
   LargeBody,
@@ -31,6 +32,13 @@ export function memorySessionStore(state: MemoryStoreState): SessionStore {
       const { sessions, total } = listSessions(state, tenant, query);
       return { sessions: sessions.map(sessionRecord), total };
     },
+
+    withPrefix: async (tenant, prefix, limit) =>
+      [...(state.tenants.get(tenant)?.sessions.values() ?? [])]
+        .filter(({ key }) => key.startsWith(prefix))
+        .sort((a, b) => (a.key < b.key ? -1 : 1))
+        .slice(0, limit)
+        .map(sessionRecord),
 
     create: async (tenantId, { key, agentId, sessionId, createdVia, ...patch }) => {
       const tenant = tenantOf(state, tenantId);
@@ -81,18 +89,29 @@ export function memorySessionStore(state: MemoryStoreState): SessionStore {
 
     history: async (tenant, key, { limit, beforeSeq, includeReset = false }) => {
       const session = findSession(state, tenant, key);
-      if (!session) return { rows: [], segments: [], total: 0 };
-      const first = (includeReset ? session.baseSeq : session.resetSeq) + 1;
+      if (!session) return { rows: [], segments: [], total: 0, fromSeq: 0 };
+      const fromSeq = includeReset ? session.baseSeq : session.resetSeq;
+      const first = fromSeq + 1;
       const last = Math.min(headSeq(session), (beforeSeq ?? Infinity) - 1);
       const total = headSeq(session) - first + 1;
-      return { ...slice(session, Math.max(first, last - limit + 1), last), total };
+      return { ...slice(session, Math.max(first, last - limit + 1), last), total, fromSeq };
     },
+
+    seqOf: async (tenant, key, messageId) =>
+      findSession(state, tenant, key)?.rowsById.get(messageId)?.seq ?? null,
 
     context: async (tenant, key, afterSeq) => {
       const session = findSession(state, tenant, key);
-      if (!session) return { rows: [], segments: [] };
-      return slice(session, Math.max(session.resetSeq, afterSeq) + 1, headSeq(session));
+      if (!session) return { rows: [], segments: [], fromSeq: afterSeq + 1 };
+      const newest = session.rows.findLast(
+        ({ seq, messageId }) => seq > session.resetSeq && firstKeptSeqOf(messageId) !== null,
+      );
+      const firstKept = newest === undefined ? null : firstKeptSeqOf(newest.messageId);
+      const fromSeq = Math.max(session.resetSeq + 1, afterSeq + 1, firstKept ?? 0);
+      return { ...slice(session, fromSeq, headSeq(session)), fromSeq };
     },
+
+    noteObjects: async () => {}, // nothing here outlives the process
 
     sealCandidates: async (tailRows, limit) => {
       const candidates: SealCandidate[] = [];
@@ -133,7 +152,9 @@ export function memorySessionStore(state: MemoryStoreState): SessionStore {
       const [row] = session ? rowsBetween(session, seq, seq) : [];
       if (!row?.body || !("inline" in row.body)) return;
       row.body = { object };
-      const run = row.runId && findRun(state, tenant, row.runId);
+      // A steered message's row belongs to the run that it joined; its own run has the input.
+      const asked = row.idempotencyKey?.endsWith(":user") ? row.idempotencyKey.slice(0, -5) : row.runId;
+      const run = asked && findRun(state, tenant, asked as RunId);
       if (run && run.userMessageId === row.messageId) run.input = { ...run.input, body: { object } };
     },
 

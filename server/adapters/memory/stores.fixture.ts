@@ -6,10 +6,9 @@ import { memoryStoreState } from "./state.ts";
 import { memoryTenantDirectory } from "./tenant-directory.ts";
 
 /** The memory stores on a fake clock, for the contract suites. */
-export async function openMemoryStores(): Promise<StoreFixture> {
+export async function openMemoryStores(maxQueuedPerSession = 20): Promise<StoreFixture> {
   const clock = fakeClock();
   const state = memoryStoreState({ clock });
-  const maxQueuedPerSession = 20;
   return {
     ledger: memoryRunLedger(state, { maxQueuedPerSession }),
     sessions: memorySessionStore(state),

@@ -8,9 +8,11 @@ import { storedBody } from "./rows.ts";
 export const SESSION_COLUMNS = `
   s.tenant_id, s.session_key, s.session_id, s.agent_id, s.created_via, s.lifecycle_revision, s.label, s.model,
   s.thinking_level, s.verbose_level, s.queue_mode, s.archived, s.pinned, s.input_tokens, s.output_tokens, s.last_preview,
-  s.derived_title, s.last_run_id, l.head_seq, l.reset_seq,
+  s.derived_title, s.last_run_id, l.head_seq, l.head_message_id, l.reset_seq,
   floor(extract(epoch FROM s.created_at) * 1000)::float8 AS created_ms,
   floor(extract(epoch FROM s.updated_at) * 1000)::float8 AS updated_ms,
+  (SELECT (r.result ->> 'contextTokens')::integer FROM runs r
+    WHERE r.tenant_id = s.tenant_id AND r.run_id = s.last_run_id) AS context_tokens,
   coalesce(l.run_id, (SELECT r.run_id FROM runs r WHERE l.queued > 0 AND r.tenant_id = s.tenant_id
     AND r.session_key = s.session_key AND r.ended_at IS NULL ORDER BY r.run_order LIMIT 1)) AS active_run_id`;
 
@@ -30,10 +32,12 @@ export interface SessionRow {
   readonly pinned: boolean;
   readonly input_tokens: number;
   readonly output_tokens: number;
+  readonly context_tokens: number | null;
   readonly last_preview: string | null;
   readonly derived_title: string | null;
   readonly last_run_id: string | null;
   readonly head_seq: number;
+  readonly head_message_id: string | null;
   readonly reset_seq: number;
   readonly created_ms: number;
   readonly updated_ms: number;
@@ -50,6 +54,7 @@ export const sessionRecord = (row: SessionRow): SessionRecord => ({
   createdVia: row.created_via,
   lifecycleRevision: row.lifecycle_revision,
   headSeq: row.head_seq,
+  headMessageId: row.head_message_id,
   resetSeq: row.reset_seq,
   messageCount: row.head_seq - row.reset_seq,
   label: row.label,
@@ -61,6 +66,7 @@ export const sessionRecord = (row: SessionRow): SessionRecord => ({
   pinned: row.pinned,
   inputTokens: row.input_tokens,
   outputTokens: row.output_tokens,
+  contextTokens: row.context_tokens,
   lastMessagePreview: row.last_preview,
   derivedTitle: row.derived_title,
   activeRunId: row.active_run_id as RunId | null,

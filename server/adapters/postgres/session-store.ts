@@ -1,4 +1,5 @@
 import type pg from "pg";
+import { firstKeptSeqOf } from "../../core/compaction.ts";
 import type { SessionKey, TenantId } from "../../core/ids.ts";
 import type { SessionPatch, SessionRecord } from "../../core/session.ts";
 import type { TranscriptMessage, TranscriptRow } from "../../core/transcript.ts";
@@ -52,6 +53,10 @@ const LIST = `/* sessions.list */ SELECT ${SESSION_COLUMNS} ${FROM_SESSIONS} ${L
 const COUNT = `/* sessions.count */ SELECT count(*) AS total FROM (
   SELECT FROM sessions s ${LIST_WHERE} ORDER BY s.updated_at DESC LIMIT ${SESSIONS_COUNTED}) x`;
 
+// Params: $1 tenant, $2 prefix, $3 first key behind all that begin with it, $4 limit.
+const WITH_PREFIX = `/* sessions.with_prefix */ SELECT ${SESSION_COLUMNS} ${FROM_SESSIONS}
+  WHERE s.tenant_id = $1 AND s.session_key >= $2 AND s.session_key < $3 ORDER BY s.session_key LIMIT $4`;
+
 // Params: $1 tenant, $2 key, $3 JSON of the columns to set; a column that is not named stays.
 const PATCH = `/* sessions.patch */
   UPDATE sessions s SET updated_at = clock_timestamp(),
@@ -70,6 +75,17 @@ const RESET = "/* sessions.reset */ SELECT reset_session($1, $2, $3, $4) AS rese
 const DELETE = "/* sessions.delete */ SELECT delete_session($1, $2) AS deleted";
 const APPEND = "/* sessions.append */ SELECT append_message($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) AS seq";
 const MESSAGE = `/* sessions.message */ SELECT ${MESSAGE_COLUMNS} FROM messages m WHERE m.tenant_id = $1 AND m.session_key = $2 AND m.seq = $3`;
+// Rows of runs have no index by their id: the newest are looked at first, and a transcript is read once at most.
+// By the index of 000029, whose condition it repeats. Its id says where the context begins: the row may be sealed.
+const NEWEST_COMPACTION = `/* sessions.newest_compaction */ SELECT m.message_id FROM messages m
+  WHERE m.tenant_id = $1 AND m.session_key = $2 AND m.message_id LIKE 'compaction:%' AND m.seq > $3
+  ORDER BY m.seq DESC LIMIT 1`;
+// In the order of their hashes, as every statement that adds artifacts. Params: $1 tenant, $2 kind, $3 hashes, $4 sizes.
+const NOTE_OBJECTS = `/* sessions.note_objects */ INSERT INTO artifacts (tenant_id, sha256, bytes, kind)
+  SELECT $1, o.sha256, o.bytes, $2 FROM unnest($3::text[], $4::bigint[]) AS o(sha256, bytes) ORDER BY o.sha256
+  ON CONFLICT DO NOTHING`;
+const SEQ_OF = `/* sessions.seq_of */ SELECT m.seq FROM messages m
+  WHERE m.tenant_id = $1 AND m.session_key = $2 AND m.message_id = $3 ORDER BY m.seq DESC LIMIT 1`;
 const HEADS =
   "/* sessions.heads */ SELECT head_seq, base_seq, reset_seq, sealed_seq FROM session_leases WHERE tenant_id = $1 AND session_key = $2 AND session_id IS NOT NULL";
 const ROWS = `/* sessions.rows */ SELECT ${MESSAGE_COLUMNS} FROM messages m
@@ -101,6 +117,12 @@ export function postgresSessionStore({ pool, random }: PostgresSessionStoreOptio
 
     list: (tenant, query) =>
       atOneMoment(pool, tenant, "list sessions", (run) => listSessions(run, tenant, query)),
+
+    withPrefix: (tenant, prefix, limit) =>
+      inTenant(pool, tenant, "find sessions by the beginning of their keys", async (query) => {
+        const { rows } = await query<SessionRow>(WITH_PREFIX, [tenant, prefix, `${prefix}\u{10ffff}`, limit]);
+        return rows.map(sessionRecord);
+      }),
 
     create: (tenant, { key, agentId, sessionId, createdVia, ...patch }) =>
       inTenant(pool, tenant, "create a session", async (query) => {
@@ -169,18 +191,38 @@ export function postgresSessionStore({ pool, random }: PostgresSessionStoreOptio
     history: (tenant, key, { limit, beforeSeq, includeReset }) =>
       atOneMoment(pool, tenant, "read history", async (query) => {
         const heads = await readHeads(query, tenant, key);
-        if (!heads) return { rows: [], segments: [], total: 0 };
+        if (!heads) return { rows: [], segments: [], total: 0, fromSeq: 0 };
         const from = includeReset ? heads.base_seq : heads.reset_seq;
         const last = Math.min(heads.head_seq, (beforeSeq ?? Number.MAX_SAFE_INTEGER) - 1);
         const first = Math.max(from + 1, last - limit + 1);
-        return { ...(await readRange(query, tenant, key, heads, first, last)), total: heads.head_seq - from };
+        const range = await readRange(query, tenant, key, heads, first, last);
+        return { ...range, total: heads.head_seq - from, fromSeq: from };
+      }),
+
+    seqOf: (tenant, key, messageId) =>
+      inTenant(pool, tenant, "find a message", async (query) => {
+        const { rows } = await query<{ seq: number }>(SEQ_OF, [tenant, key, messageId]);
+        return rows[0]?.seq ?? null;
       }),
 
     context: (tenant, key, afterSeq) =>
       atOneMoment(pool, tenant, "read the context", async (query) => {
         const heads = await readHeads(query, tenant, key);
-        if (!heads) return { rows: [], segments: [] };
-        return readRange(query, tenant, key, heads, Math.max(heads.reset_seq, afterSeq) + 1, heads.head_seq);
+        if (!heads) return { rows: [], segments: [], fromSeq: afterSeq + 1 };
+        const { rows } = await query<{ message_id: string }>(NEWEST_COMPACTION, [
+          tenant,
+          key,
+          heads.reset_seq,
+        ]);
+        const firstKept = rows[0] ? firstKeptSeqOf(rows[0].message_id) : null;
+        const fromSeq = Math.max(heads.reset_seq + 1, afterSeq + 1, firstKept ?? 0);
+        return { ...(await readRange(query, tenant, key, heads, fromSeq, heads.head_seq)), fromSeq };
+      }),
+
+    noteObjects: (tenant, kind, objects) =>
+      inTenant(pool, tenant, "note objects", async (query) => {
+        const hashes = objects.map(({ sha256 }) => sha256);
+        await query(NOTE_OBJECTS, [tenant, kind, hashes, objects.map(({ bytes }) => bytes)]);
       }),
 
     async sealCandidates(tailRows, limit) {

@@ -22,8 +22,8 @@ export interface Call {
 
 export interface MethodSpec<Params> {
   readonly name: string;
-  /** Null: every connection may call it. */
-  readonly scope: Scope | null;
+  /** Null: every connection may call it. A function: what is asked decides, before it is known to be well-formed. */
+  readonly scope: Scope | null | ((params: unknown) => Scope);
   /** True: it takes on new work, and is refused while the gateway drains. */
   readonly accepts?: boolean;
   /** Compiled once; fields it does not name are ignored. */

@@ -1,6 +1,5 @@
 import { z } from "zod";
 import { findAgent } from "../../core/catalog.ts";
-import { HAError } from "../../core/errors.ts";
 import type { SessionKey } from "../../core/ids.ts";
 import type { SessionRecord } from "../../core/session.ts";
 import { agentOfSessionKey } from "../../core/session-key.ts";
@@ -96,17 +95,6 @@ export const sessionReadMethods: readonly Method[] = [
         maxBytes: gateway.limits.historyBytes,
       });
       return { messages: messages.map(({ row, message }) => wireMessage(row, message)) };
-    },
-  }),
-  method({
-    name: "sessions.resolve",
-    scope: "operator.read",
-    params: keyParam,
-    async handle({ gateway, tenant }, params) {
-      const key = resolveSession(gateway.catalog, params.key, params.agentId);
-      const session = await gateway.sessions.get(tenant, key);
-      if (session === null) throw new HAError("NOT_FOUND", `No session found: ${key}`, { sessionKey: key });
-      return { ok: true, key, agentId: session.agentId };
     },
   }),
   method({

@@ -1,14 +1,12 @@
 import { z } from "zod";
 import { findAgent } from "../../core/catalog.ts";
-import { agentIdentity, agentsList, defaultsOf, modelsList } from "../projection/catalog.ts";
+import { defaultsOf } from "../projection/catalog.ts";
 import { healthWithSessions, RECENT_SESSIONS } from "../projection/health.ts";
-import { resolveAgent } from "./params.ts";
 import { method, type Method } from "./registry.ts";
 
 const anything = z.object({});
-const forAgent = z.object({ agentId: z.string().optional(), sessionKey: z.string().optional() });
 
-/** What the gateway says of itself and of its configuration; sessions alone are read from a store. */
+/** What the gateway says of itself; sessions alone are read from a store. */
 export const systemMethods: readonly Method[] = [
   method({
     name: "health",
@@ -63,23 +61,5 @@ export const systemMethods: readonly Method[] = [
     scope: "operator.read",
     params: anything,
     handle: ({ gateway, tenant }) => gateway.presence.list(tenant),
-  }),
-  method({
-    name: "agents.list",
-    scope: "operator.read",
-    params: anything,
-    handle: ({ gateway }) => agentsList(gateway.catalog),
-  }),
-  method({
-    name: "agent.identity.get",
-    scope: "operator.read",
-    params: forAgent,
-    handle: ({ gateway }, params) => agentIdentity(resolveAgent(gateway.catalog, params)),
-  }),
-  method({
-    name: "models.list",
-    scope: "operator.read",
-    params: forAgent,
-    handle: ({ gateway }, params) => modelsList(gateway.catalog, resolveAgent(gateway.catalog, params)),
   }),
 ];

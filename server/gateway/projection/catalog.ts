@@ -35,22 +35,60 @@ export const agentsList = (catalog: AgentCatalog): Wire => ({
   })),
 });
 
-export const modelsList = (catalog: AgentCatalog, agent: AgentSpec): Wire => ({
-  models: catalog.models.map((model) => {
-    const { thinkingLevels, thinkingDefault } = thinking(model, agent.thinkingLevel);
-    return {
-      id: model.id,
-      name: model.name,
-      provider: model.provider,
-      contextWindow: model.contextWindow,
-      reasoning: model.reasoning,
-      input: model.input,
-      tags: `${model.provider}/${model.id}` === agent.model ? ["default"] : [],
-      thinkingLevels,
-      thinkingDefault,
-      available: true,
-    };
-  }),
+/**
+ * `models.list`: every model of the configuration, which is also the published catalog that `openclaw models list` asks
+ * for. `includeDetails` adds what a model reads and whether its server is on this machine.
+ */
+export const modelsList = (
+  catalog: AgentCatalog,
+  agent: AgentSpec,
+  options: { readonly provider?: string | undefined; readonly includeDetails?: boolean } = {},
+): Wire => ({
+  models: catalog.models
+    .filter(
+      ({ provider }) => options.provider === undefined || provider === options.provider.trim().toLowerCase(),
+    )
+    .map((model) => {
+      const { thinkingLevels, thinkingDefault } = thinking(model, agent.thinkingLevel);
+      return {
+        id: model.id,
+        name: model.name,
+        provider: model.provider,
+        contextWindow: model.contextWindow,
+        ...(options.includeDetails ? { local: isLocal(model.baseUrl), input: model.input } : {}),
+        reasoning: model.reasoning,
+        tags: tagsOf(`${model.provider}/${model.id}`, agent),
+        thinkingLevels,
+        thinkingDefault,
+        available: true,
+      };
+    }),
+});
+
+function tagsOf(name: string, agent: AgentSpec): readonly string[] {
+  if (name === agent.model) return ["default"];
+  const place = agent.fallbacks.indexOf(name);
+  return place === -1 ? [] : [`fallback#${place + 1}`];
+}
+
+/** Whether a provider is asked on the machine or network of the pool itself. */
+function isLocal(baseUrl: string): boolean {
+  const host = URL.parse(baseUrl)?.hostname ?? "";
+  return /^(?:localhost|127\.|10\.|192\.168\.|172\.(?:1[6-9]|2\d|3[01])\.|\[::1\])|\.local$/u.test(host);
+}
+
+/** `models.authStatus`: keys of providers come with the configuration; there are no logins to expire. */
+export const modelAuthStatus = (catalog: AgentCatalog, ts: number): Wire => ({
+  ts,
+  providers: [...new Set(catalog.models.map(({ provider }) => provider))].map((provider) => ({
+    provider,
+    authProvider: provider,
+    displayName: provider,
+    status: "static",
+    profiles: [],
+    apiKey: { source: "config" },
+  })),
+  providerCapabilities: [],
 });
 
 export const agentIdentity = (agent: AgentSpec): Wire => ({

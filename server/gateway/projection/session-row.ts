@@ -1,5 +1,7 @@
 import { type AgentCatalog, findAgent } from "../../core/catalog.ts";
+import type { SessionKey } from "../../core/ids.ts";
 import type { SessionRecord } from "../../core/session.ts";
+import { agentOfSessionKey } from "../../core/session-key.ts";
 import { AGENT_RUNTIME, modelInUse, thinkingFields } from "./catalog.ts";
 
 type Wire = Readonly<Record<string, unknown>>;
@@ -29,7 +31,7 @@ export function sessionRow(
     key: session.key,
     kind: "direct",
     chatType: "direct",
-    classification: "direct",
+    classification: isMainSession(catalog, session.key) ? "main" : "direct",
     agentId: session.agentId,
     isMain: isMainSession(catalog, session.key),
     isBackground: false,
@@ -55,8 +57,8 @@ export function sessionRow(
     messageCount: session.messageCount,
     inputTokens: session.inputTokens,
     outputTokens: session.outputTokens,
-    totalTokens: session.inputTokens + session.outputTokens,
-    totalTokensFresh: true,
+    ...(session.contextTokens === null ? {} : { totalTokens: session.contextTokens }),
+    totalTokensFresh: session.contextTokens !== null,
     contextTokens: spec?.contextWindow ?? 0,
     modelProvider: provider,
     model,
@@ -71,6 +73,38 @@ export function sessionRow(
     placement: { state: "local", generation: 0 },
     participants: [],
     participantCount: 0,
+  };
+}
+
+/** What history shows of a session that nobody has talked to: what it would run on, and nothing else. */
+export function untouchedSessionRow(catalog: AgentCatalog, key: SessionKey, now: number): Wire {
+  const agentId = agentOfSessionKey(key);
+  const agent = findAgent(catalog, agentId);
+  const { provider, model, spec } = modelInUse(catalog, agent, null);
+  const isMain = isMainSession(catalog, key);
+  return {
+    key,
+    kind: "direct",
+    classification: isMain ? "main" : "direct",
+    agentId,
+    isMain,
+    isBackground: false,
+    updatedAt: null,
+    archived: false,
+    pinned: false,
+    unread: false,
+    hasActiveRun: false,
+    activeRunIds: [],
+    totalTokensFresh: false,
+    contextTokens: spec?.contextWindow ?? 0,
+    modelProvider: provider,
+    model,
+    modelOverrideSource: null,
+    ...thinkingFields(spec, agent?.thinkingLevel ?? null),
+    effectiveQueueMode: catalog.queueMode,
+    agentRuntime: { ...AGENT_RUNTIME, source: "implicit" },
+    snapshotAt: now,
+    activeLeafEntryId: null,
   };
 }
 
@@ -92,7 +126,7 @@ export const sessionEntry = (session: SessionRecord): Wire => ({
   pinned: session.pinned,
   inputTokens: session.inputTokens,
   outputTokens: session.outputTokens,
-  totalTokens: session.inputTokens + session.outputTokens,
+  ...(session.contextTokens === null ? {} : { totalTokens: session.contextTokens }),
 });
 
 /** The `resolved` of create, patch and reset: what the session will run on. */

@@ -31,7 +31,7 @@ export function errorShape(thrown: unknown): ErrorShape {
   if (error.code === "INTERNAL" || error.code === "TRANSITION_INVALID") {
     return { code: "UNAVAILABLE", message: "internal error", details: { reason: "internal" } };
   }
-  const { retryAfterMs, ...details } = error.details;
+  const { retryAfterMs, httpStatus: _, ...details } = error.details; // the status concerns HTTP alone
   return {
     code: wireCode,
     message: error.message,

@@ -1,5 +1,13 @@
 /** Scopes that methods and events ask for; OpenClaw's names. */
-export type Scope = "operator.read" | "operator.write" | "operator.admin";
+export type Scope = (typeof SCOPES)[number];
+
+const SCOPES = [
+  "operator.read",
+  "operator.write",
+  "operator.admin",
+  "operator.approvals",
+  "operator.questions",
+] as const;
 
 /**
  * Admin implies everything and write implies read, for methods and for events alike: `openclaw agent` connects with
@@ -20,5 +28,4 @@ export function grantScopes(asked: readonly string[], token: readonly string[]):
   return [...wanted].filter((scope) => !isScope(scope) || hasScope(token, scope));
 }
 
-const isScope = (name: string): name is Scope =>
-  name === "operator.read" || name === "operator.write" || name === "operator.admin";
+const isScope = (name: string): name is Scope => (SCOPES as readonly string[]).includes(name);

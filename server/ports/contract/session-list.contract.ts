@@ -32,6 +32,19 @@ export function sessionListContract(open: OpenStores): void {
       expect(await keysOf(sessions, tenant)).toEqual([d, c, b, a]);
     });
 
+    it("finds sessions by the beginning of their keys, archived ones too", async () => {
+      const world = await storeWorld(open);
+      const { sessions, tenant } = world;
+      const [a, b, c] = [newKey("range-b"), newKey("range-a"), newKey("other")];
+      for (const key of [a, b, c]) await sessions.create(tenant, newSession(key));
+      await sessions.patch(tenant, a, { archived: true });
+      const found = await sessions.withPrefix(tenant, "agent:main:range-", 10);
+      expect(found.map(({ key }) => key)).toEqual([b, a]);
+      expect(await sessions.withPrefix(tenant, "agent:main:range-", 1)).toHaveLength(1);
+      expect(await sessions.withPrefix(tenant, "agent:main:ranges", 10)).toEqual([]);
+      expect(await sessions.withPrefix(tenantId(unique("other")), "agent:main:range-", 10)).toEqual([]);
+    });
+
     it("pages by offset and by the last session of the page before", async () => {
       const world = await storeWorld(open);
       const { sessions, tenant } = world;
@@ -110,8 +123,8 @@ export function sessionListContract(open: OpenStores): void {
       expect(await sessions.append(other, key, message("planted"))).toBeNull();
       expect(await sessions.delete(other, key)).toEqual({ deleted: false });
       const nothing = { rows: [], segments: [] };
-      expect(await sessions.history(other, key, { limit: 10 })).toEqual({ ...nothing, total: 0 });
-      expect(await sessions.context(other, key, 0)).toEqual(nothing);
+      expect(await sessions.history(other, key, { limit: 10 })).toEqual({ ...nothing, total: 0, fromSeq: 0 });
+      expect(await sessions.context(other, key, 0)).toEqual({ ...nothing, fromSeq: 1 });
       await sessions.seal(other, key, {
         firstSeq: 1,
         lastSeq: 1,

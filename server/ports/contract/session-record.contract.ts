@@ -34,6 +34,7 @@ export function sessionRecordContract(open: OpenStores): void {
         createdVia: "test",
         lifecycleRevision: 1,
         headSeq: 0,
+        headMessageId: null,
         resetSeq: 0,
         messageCount: 0,
         label: "Trip",
@@ -45,6 +46,7 @@ export function sessionRecordContract(open: OpenStores): void {
         pinned: true,
         inputTokens: 0,
         outputTokens: 0,
+        contextTokens: null,
         lastMessagePreview: null,
         derivedTitle: null,
         activeRunId: null,
@@ -218,8 +220,8 @@ export function sessionRecordContract(open: OpenStores): void {
       expect(await sessions.list(tenant, { limit: 10 })).toEqual({ sessions: [], total: 0 });
       const nothing = { rows: [], segments: [] };
       const whole = { limit: 10, includeReset: true };
-      expect(await sessions.history(tenant, key, whole)).toEqual({ ...nothing, total: 0 });
-      expect(await sessions.context(tenant, key, 0)).toEqual(nothing);
+      expect(await sessions.history(tenant, key, whole)).toEqual({ ...nothing, total: 0, fromSeq: 0 });
+      expect(await sessions.context(tenant, key, 0)).toEqual({ ...nothing, fromSeq: 1 });
     });
 
     it("ends its open runs as aborted, and nobody is woken for it", async () => {

@@ -31,6 +31,24 @@ export function sessionTranscriptContract(open: OpenStores): void {
       });
     });
 
+    it("is found by its id, from before a reset as well", async () => {
+      const { sessions, tenant } = await storeWorld(open);
+      const key = newKey();
+      await sessions.create(tenant, newSession(key));
+      const [first, second] = [message("one"), message("two")];
+      await sessions.append(tenant, key, first);
+      await sessions.append(tenant, key, second);
+      expect(await sessions.get(tenant, key)).toMatchObject({ headMessageId: second.messageId });
+      await sessions.reset(tenant, key, "new");
+      expect(await sessions.seqOf(tenant, key, first.messageId)).toBe(1);
+      expect(await sessions.seqOf(tenant, key, second.messageId)).toBe(2);
+      expect(await sessions.seqOf(tenant, key, "nope")).toBeNull();
+      expect(await sessions.seqOf(tenant, newKey(), first.messageId)).toBeNull();
+      const whole = await sessions.history(tenant, key, { limit: 10, includeReset: true });
+      expect(whole).toMatchObject({ total: 3, fromSeq: 0 });
+      expect(await sessions.history(tenant, key, { limit: 10 })).toMatchObject({ total: 1, fromSeq: 2 });
+    });
+
     it("answers the row that has the messageId already", async () => {
       const { sessions, tenant, transcript } = await storeWorld(open);
       const key = newKey();
@@ -143,7 +161,7 @@ export function sessionTranscriptContract(open: OpenStores): void {
     it("is empty for a session that is not there", async () => {
       const { sessions, tenant } = await storeWorld(open);
       const answer = await sessions.history(tenant, newKey(), { limit: 10 });
-      expect(answer).toEqual({ rows: [], segments: [], total: 0 });
+      expect(answer).toEqual({ rows: [], segments: [], total: 0, fromSeq: 0 });
     });
   });
 
