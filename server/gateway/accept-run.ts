@@ -3,6 +3,7 @@ import { batcher } from "../core/batcher.ts";
 import { findAgent, findModel, type AgentCatalog } from "../core/catalog.ts";
 import { HAError } from "../core/errors.ts";
 import { type AgentId, runId as asRunId, type SessionKey, type TenantId } from "../core/ids.ts";
+import { laneOfSession } from "../core/lane.ts";
 import type { RunOptions, RunRecord } from "../core/run.ts";
 import { agentOfSessionKey, canonicalSessionKey } from "../core/session-key.ts";
 import type { ContentBlock, TranscriptMessage } from "../core/transcript.ts";
@@ -126,7 +127,7 @@ export function runAcceptor(deps: RunAcceptorDeps): RunAcceptor {
           runId,
           sessionKey,
           agentId,
-          lane: "main",
+          lane: laneOfSession(sessionKey),
           requestHash: requestHash(request),
           input: { body, options },
           newSessionId: random.uuid(),

@@ -48,6 +48,7 @@ const agent = z.looseObject({
   workspace: z.string().optional(),
   model: modelChoice.optional(),
   thinkingDefault: z.string().optional(),
+  subagents: z.looseObject({ allowAgents: z.array(z.string()).optional() }).optional(),
   identity: z
     .looseObject({ name: z.string().optional(), theme: z.string().optional(), emoji: z.string().optional() })
     .optional(),
@@ -80,7 +81,14 @@ export const openclawConfigSchema = z.looseObject({
           thinkingDefault: z.string().optional(),
           timeoutSeconds: z.number().min(0).optional(),
           maxConcurrent: width.optional(),
-          subagents: z.looseObject({ maxConcurrent: width.optional() }).optional(),
+          subagents: z
+            .looseObject({
+              maxConcurrent: width.optional(),
+              maxSpawnDepth: width.optional(),
+              maxChildrenPerAgent: width.optional(),
+              allowAgents: z.array(z.string()).optional(),
+            })
+            .optional(),
           systemAgent: z.looseObject({ agentId: z.string().optional() }).optional(),
         })
         .optional(),
@@ -91,7 +99,7 @@ export const openclawConfigSchema = z.looseObject({
   models: z.looseObject({ providers: z.record(z.string(), provider).optional() }).optional(),
   messages: z.looseObject({ queue: z.looseObject({ mode: z.string().optional() }).optional() }).optional(),
   session: z.looseObject({ mainKey: z.string().optional(), scope: z.string().optional() }).optional(),
-  cron: z.looseObject({ maxConcurrentRuns: width.optional() }).optional(),
+  cron: z.looseObject({ enabled: z.boolean().optional(), maxConcurrentRuns: width.optional() }).optional(),
 });
 
 export type OpenClawConfig = z.infer<typeof openclawConfigSchema>;

@@ -33,6 +33,7 @@ const AGENT = {
   systemPrompt: "You are a test.",
   workspace: null,
   thinkingLevel: null,
+  subagentsAllowed: [],
 } as const;
 
 const CATALOG: AgentCatalog = {

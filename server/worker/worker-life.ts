@@ -42,6 +42,7 @@ export interface WorkerParts {
   readonly vault: SecretVault;
   readonly runtime: AgentRuntime;
   readonly tools: (grant: Grant) => readonly AgentTool[];
+  readonly ended: (grant: Grant) => void;
   readonly catalog: AgentCatalog;
   readonly keepLease: KeepLease;
   readonly bodies: BodyStore;

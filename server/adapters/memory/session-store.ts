@@ -52,12 +52,7 @@ export function memorySessionStore(state: MemoryStoreState): SessionStore {
     reset: async (tenant, key, reason) => {
       const session = findSession(state, tenant, key);
       if (!session) return null;
-      session.lifecycleRevision++;
-      session.resetSeq = headSeq(session);
-      appendMessage(state, session, resetMessage(state, session, reason), null);
-      session.updatedAt = state.now();
-      session.derivedTitle = null;
-      session.lastMessagePreview = null;
+      resetSession(state, session, reason);
       return sessionRecord(session);
     },
 
@@ -167,6 +162,16 @@ function startOfPage(sessions: readonly StoredSession[], before: SessionKey | un
 
 const searchText = ({ key, label, derivedTitle }: StoredSession): string =>
   `${key}\n${label ?? ""}\n${derivedTitle ?? ""}`.toLowerCase();
+
+/** Starts a new history: what was said before is not part of the context any more. */
+export function resetSession(state: MemoryStoreState, session: StoredSession, reason: string): void {
+  session.lifecycleRevision++;
+  session.resetSeq = headSeq(session);
+  appendMessage(state, session, resetMessage(state, session, reason), null);
+  session.updatedAt = state.now();
+  session.derivedTitle = null;
+  session.lastMessagePreview = null;
+}
 
 /** As the genuine gateway writes it, so that its clients draw the same divider. */
 const resetMessage = (state: MemoryStoreState, session: StoredSession, reason: string): NewMessage => ({

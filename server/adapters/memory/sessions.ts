@@ -12,6 +12,8 @@ export function addSession(
   const session: StoredSession = {
     ...identity,
     tenant: tenant.id,
+    spawnedBy: null,
+    spawnDepth: 0,
     baseSeq,
     createdAt: state.now(),
     updatedAt: state.now(),
@@ -61,6 +63,8 @@ export const sessionRecord = (session: StoredSession): SessionRecord => ({
   createdAt: session.createdAt,
   updatedAt: session.updatedAt,
   createdVia: session.createdVia,
+  spawnedBy: session.spawnedBy,
+  spawnDepth: session.spawnDepth,
   lifecycleRevision: session.lifecycleRevision,
   headSeq: headSeq(session),
   resetSeq: session.resetSeq,

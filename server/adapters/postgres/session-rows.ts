@@ -8,7 +8,7 @@ import { storedBody } from "./rows.ts";
 export const SESSION_COLUMNS = `
   s.tenant_id, s.session_key, s.session_id, s.agent_id, s.created_via, s.lifecycle_revision, s.label, s.model,
   s.thinking_level, s.verbose_level, s.queue_mode, s.archived, s.pinned, s.input_tokens, s.output_tokens, s.last_preview,
-  s.derived_title, s.last_run_id, l.head_seq, l.reset_seq,
+  s.derived_title, s.last_run_id, s.spawned_by, s.spawn_depth, l.head_seq, l.reset_seq,
   floor(extract(epoch FROM s.created_at) * 1000)::float8 AS created_ms,
   floor(extract(epoch FROM s.updated_at) * 1000)::float8 AS updated_ms,
   coalesce(l.run_id, (SELECT r.run_id FROM runs r WHERE l.queued > 0 AND r.tenant_id = s.tenant_id
@@ -33,6 +33,8 @@ export interface SessionRow {
   readonly last_preview: string | null;
   readonly derived_title: string | null;
   readonly last_run_id: string | null;
+  readonly spawned_by: string | null;
+  readonly spawn_depth: number | null;
   readonly head_seq: number;
   readonly reset_seq: number;
   readonly created_ms: number;
@@ -48,6 +50,8 @@ export const sessionRecord = (row: SessionRow): SessionRecord => ({
   createdAt: row.created_ms,
   updatedAt: row.updated_ms,
   createdVia: row.created_via,
+  spawnedBy: row.spawned_by as SessionKey | null,
+  spawnDepth: row.spawn_depth ?? 0,
   lifecycleRevision: row.lifecycle_revision,
   headSeq: row.head_seq,
   resetSeq: row.reset_seq,

@@ -11,6 +11,7 @@ export const EVENTS = [
   "chat",
   "session.message",
   "sessions.changed",
+  "cron",
   "presence",
   "tick",
   "health",
