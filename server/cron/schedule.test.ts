@@ -87,6 +87,8 @@ describe("the next time of a job", () => {
     ["61 * * * *", "UTC"],
     ["* * * * *", "Mars/Olympus"],
   ])("refuses %j in %s", (expr, tz) => {
-    expect(() => next({ kind: "cron", expr, tz }, "2026-05-01T00:00:00Z")).toThrow();
+    expect(() => next({ kind: "cron", expr, tz }, "2026-05-01T00:00:00Z")).toThrow(
+      /cron|CronPattern|time zone/i,
+    );
   });
 });

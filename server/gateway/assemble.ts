@@ -6,6 +6,7 @@ import type { GatewayContext, GatewayDeps } from "./context.ts";
 import { Hub } from "./hub.ts";
 import { agentMethods } from "./methods/agent.ts";
 import { chatMethods } from "./methods/chat.ts";
+import { cronMethods } from "./methods/cron.ts";
 import { methodRegistry } from "./methods/registry.ts";
 import { sessionReadMethods } from "./methods/sessions-read.ts";
 import { sessionWriteMethods } from "./methods/sessions-write.ts";
@@ -65,6 +66,7 @@ export function assembleGateway(deps: GatewayDeps): {
       agentMethods,
       sessionReadMethods,
       sessionWriteMethods,
+      cronMethods,
     ]),
   };
   return { gateway, beginDraining: () => void (state.draining = true) };
