@@ -72,11 +72,11 @@ const setup = async () => {
   /** Turns the leader's loop for a while. */
   const lead = async (ms: number): Promise<void> => {
     for (const end = clock.monotonic() + ms; clock.monotonic() < end;) {
-      let over = false;
-      const pass = leader.pass(PASS_MS, stop.signal).finally(() => (over = true));
+      const over = new AbortController();
+      const pass = leader.pass(PASS_MS, stop.signal).finally(() => over.abort());
       await clock.advance(0);
       for (let passed = 0; passed < PASS_MS; passed += 10) await clock.advance(10);
-      while (!over) await clock.advance(10);
+      while (!over.signal.aborted) await clock.advance(10);
       await pass;
     }
   };
