@@ -11,6 +11,7 @@ import { methodRegistry } from "./methods/registry.ts";
 import { sessionReadMethods } from "./methods/sessions-read.ts";
 import { sessionWriteMethods } from "./methods/sessions-write.ts";
 import { systemMethods } from "./methods/system.ts";
+import { taskMethods } from "./methods/tasks.ts";
 import { gatewayMetrics } from "./metrics.ts";
 import { presence } from "./presence.ts";
 import { DEFAULT_LIMITS } from "./protocol/limits.ts";
@@ -67,6 +68,7 @@ export function assembleGateway(deps: GatewayDeps): {
       sessionReadMethods,
       sessionWriteMethods,
       cronMethods,
+      taskMethods,
     ]),
   };
   return { gateway, beginDraining: () => void (state.draining = true) };

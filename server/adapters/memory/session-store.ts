@@ -141,11 +141,12 @@ function listSessions(
   tenant: TenantId,
   query: SessionQuery,
 ): { sessions: StoredSession[]; total: number } {
-  const { agentId, activeWithinMs, search, archived, limit, offset = 0, before } = query;
+  const { agentId, activeWithinMs, search, archived, spawnedBy, limit, offset = 0, before } = query;
   const words = search?.toLowerCase();
   const matching = Array.from(state.tenants.get(tenant)?.sessions.values() ?? [])
     .filter((session) => agentId === undefined || session.agentId === agentId)
     .filter((session) => archived === undefined || session.archived === archived)
+    .filter((session) => spawnedBy === undefined || session.spawnedBy === spawnedBy)
     .filter((session) => activeWithinMs === undefined || state.now() - session.updatedAt <= activeWithinMs)
     .filter((session) => words === undefined || searchText(session).includes(words))
     .sort((a, b) => b.updatedAt - a.updatedAt || (a.key > b.key ? -1 : 1));

@@ -1,4 +1,5 @@
 import { type AgentCatalog, findAgent } from "../../core/catalog.ts";
+import { laneOfSession } from "../../core/lane.ts";
 import type { SessionRecord } from "../../core/session.ts";
 import { AGENT_RUNTIME, modelInUse, thinkingFields } from "./catalog.ts";
 
@@ -32,12 +33,19 @@ export function sessionRow(
     classification: "direct",
     agentId: session.agentId,
     isMain: isMainSession(catalog, session.key),
-    isBackground: false,
+    isBackground: laneOfSession(session.key) !== "main",
     visibility: "shared",
     sharingRole: "admin",
     sessionId: session.sessionId,
     createdAt: session.createdAt,
     createdVia: session.createdVia,
+    ...(session.spawnedBy === null
+      ? {}
+      : {
+          spawnedBy: session.spawnedBy,
+          parentSessionKey: session.spawnedBy,
+          spawnDepth: session.spawnDepth,
+        }),
     updatedAt: session.updatedAt,
     lastInteractionAt: session.updatedAt,
     ...(session.label === null ? {} : { label: session.label, displayName: session.label }),

@@ -105,6 +105,21 @@ export function subagentStoreContract(adapter: string, open: OpenStores): void {
       expect(await subagents.list(tenant, { limit: 10 })).toEqual([]);
     });
 
+    it("lists the sessions of a parent's children, and no others, by page", async () => {
+      const { parent, spawn, sessions, tenant } = await setup();
+      const [one, other] = [await parent(), await parent()];
+      for (let n = 0; n < 3; n++) await spawn(one, `call-${n}`);
+      await spawn(other);
+      const page = await sessions.list(tenant, { spawnedBy: one.sessionKey, limit: 2 });
+      expect(page).toMatchObject({ total: 3, sessions: [{ spawnedBy: one.sessionKey }, {}] });
+      const rest = await sessions.list(tenant, { spawnedBy: one.sessionKey, limit: 2, offset: 2 });
+      expect(new Set([...page.sessions, ...rest.sessions].map(({ key }) => key)).size).toBe(3);
+      expect(await sessions.list(tenant, { spawnedBy: newKey(), limit: 2 })).toEqual({
+        sessions: [],
+        total: 0,
+      });
+    });
+
     it("keeps to the depth and to the number of open children", async () => {
       const { parent, spawn, spawning, subagents, claim, by, finish } = await setup();
       const grant = await parent();
