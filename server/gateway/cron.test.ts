@@ -218,6 +218,24 @@ describe("cron jobs through the gateway", () => {
     expect(await refused("cron.get", {})).toContain("missing id");
   });
 
+  it("are background tasks of the tenant while and after they run", async () => {
+    const { pool, client, add } = await setup();
+    const { id } = await add();
+    await client.ok("cron.run", { id });
+    const tasks = async (params: object) =>
+      (await client.ok("tasks.list", { ...params }))["tasks"] as readonly Record<string, unknown>[];
+    expect(await tasks({ status: ["queued", "running"] })).toMatchObject([
+      { kind: "automation_run", runtime: "cron", title: "hourly", sourceId: id, status: "queued" },
+    ]);
+    expect(await tasks({ sessionKey: "main", status: "queued" })).toEqual([]);
+    const run = await (await handWorker(pool)).claim(`agent:main:cron:${id}`);
+    await run.finish("all is well");
+    expect(await tasks({ status: ["queued", "running"] })).toEqual([]);
+    expect(await tasks({ agentId: "main", sortBy: "endedAt", limit: 1 })).toMatchObject([
+      { status: "completed", terminalSummary: "all is well", execution: { state: "finished" } },
+    ]);
+  });
+
   it("are an admin's to change", async () => {
     const { gateway, add } = await setup();
     const { id } = await add();
