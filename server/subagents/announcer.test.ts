@@ -6,6 +6,7 @@ import { memorySubagentStore } from "../adapters/memory/subagent-store.ts";
 import { memoryTenantDirectory } from "../adapters/memory/tenant-directory.ts";
 import { agentId, runId, sessionKey, tenantId, workerId } from "../core/ids.ts";
 import { announcementId, type Subagent, subagentId, subagentSessionKey } from "../core/subagent.ts";
+import { messageText } from "../core/transcript.ts";
 import type { EndedStatus } from "../core/run.ts";
 import type { ReadySession } from "../ports/run-queue.ts";
 import { breakable } from "../testing/breakable.ts";
@@ -93,7 +94,7 @@ const setup = async () => {
   const told = async (child: Subagent): Promise<string> => {
     const run = state.tenants.get(ACME)?.runs.get(announcementId(child));
     const body = run?.input.body;
-    return body !== undefined && "inline" in body ? String(body.inline.content) : "nothing";
+    return body !== undefined && "inline" in body ? messageText(body.inline) : "nothing";
   };
   return { state, ledger, sessions, subagents, parents, woken, grant, claim, ended, told };
 };
