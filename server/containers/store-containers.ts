@@ -69,7 +69,7 @@ export async function startRedisContainer(docker: Docker, place: StorePlace): Pr
     files: [{ path: "/etc/openclaw-ha-redis.conf", content: config }],
     command: ["redis-server", "/etc/openclaw-ha-redis.conf"],
     publish: { port: REDIS_PORT, on: place.port },
-    ready: { log: "Ready to accept connections" },
+    ready: { to: "PING\r\n", says: "-NOAUTH" },
   });
   const url = (at: string): string => `redis://:${password}@${at}`;
   return { container, url: url(`127.0.0.1:${place.port}`), innerUrl: url(`${place.name}:${REDIS_PORT}`) };
@@ -89,7 +89,7 @@ export async function startNatsContainer(docker: Docker, place: StorePlace): Pro
     files: [{ path: "/etc/openclaw-ha-nats.conf", content: `${config}\n` }],
     command: ["--config", "/etc/openclaw-ha-nats.conf"],
     publish: { port: NATS_PORT, on: place.port },
-    ready: { log: "Server is ready" },
+    ready: { says: "INFO" },
   });
   const url = (at: string): string => `nats://openclaw:${password}@${at}`;
   return { container, url: url(`127.0.0.1:${place.port}`), innerUrl: url(`${place.name}:${NATS_PORT}`) };
