@@ -69,7 +69,8 @@ const setup = async (over: Partial<AgentCatalog> = {}, allowed: readonly string[
   const [tool] = tools(grant);
   const call = async (args: object, id = "call-1", signal = new AbortController().signal) => {
     const { text, isError = false } = await tool!.execute({ id, args }, signal);
-    return { ...(JSON.parse(text) as Record<string, unknown>), isError };
+    const answer = JSON.parse(text) as Record<string, unknown>;
+    return { ...answer, isError } as Record<string, unknown>;
   };
   const children = () => subagents.port.list(ACME, { limit: 99 });
   return { clock, state, ledger, subagents, woken, tools, tool: tool!, call, claim, grant, children };
