@@ -121,9 +121,10 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = openclaw_ha, pg_temp SET ena
 AS $$
 #variable_conflict use_column
 DECLARE
-  v_now   timestamptz;
+  v_now   timestamptz := clock_timestamp();
   v_items jsonb := '[]';
-  v_item  jsonb;
+  v_fired integer[] := '{}';
+  v_new   integer[] := '{}';
   v_row   record;
 BEGIN
   IF p_holder IS NOT NULL THEN
@@ -148,27 +149,29 @@ BEGIN
     END IF;
   END LOOP;
   IF v_items = '[]' THEN RETURN; END IF;
-  v_now := clock_timestamp();
   FOR v_row IN SELECT * FROM accept_runs(v_items, p_max_queued) LOOP
-    IF v_row.kind IN ('new', 'existing') THEN
-      SELECT b.item INTO v_item FROM jsonb_array_elements(p_batch) AS b(item) WHERE (b.item ->> 'ord')::integer = v_row.ord;
-      -- After accept_runs, which has locked the session: so no two calls wait in a circle.
-      IF v_row.kind = 'new' AND v_item ->> 'reset' IS NOT NULL THEN
-        PERFORM reset_session(l.tenant_id, l.session_key, (v_item -> 'accept' ->> 'k') || ':reset', v_item ->> 'reset')
-        FROM session_leases l
-        WHERE l.tenant_id = v_item ->> 't' AND l.session_key = v_item -> 'accept' ->> 's' AND l.head_seq > l.reset_seq;
-      END IF;
-      UPDATE cron_jobs j SET running_run_id = v_item -> 'accept' ->> 'k', running_since = v_now, running_manual = v_item ->> 'at' IS NULL,
-        next_run_at = CASE WHEN v_item ->> 'at' IS NULL THEN j.next_run_at ELSE ms_time((v_item ->> 'next')::double precision) END
-      WHERE j.tenant_id = v_item ->> 't' AND j.job_id = v_item ->> 'j';
-      INSERT INTO cron_runs (tenant_id, job_id, run_id, fired_at, scheduled_at)
-      VALUES (v_item ->> 't', v_item ->> 'j', v_item -> 'accept' ->> 'k', v_now, ms_time((v_item ->> 'at')::double precision))
-      ON CONFLICT DO NOTHING;
-    END IF;
+    IF v_row.kind IN ('new', 'existing') THEN v_fired := v_fired || v_row.ord; END IF;
+    IF v_row.kind = 'new' THEN v_new := v_new || v_row.ord; END IF;
     ord := v_row.ord; kind := v_row.kind; session_id := v_row.session_id; pool := v_row.pool;
     became_ready := v_row.became_ready; accepted_at := v_row.accepted_at; run := v_row.run;
     RETURN NEXT;
   END LOOP;
+  -- After accept_runs, which has locked the sessions in their order: so no two calls wait in a circle.
+  PERFORM reset_session(l.tenant_id, l.session_key, (b.accept ->> 'k') || ':reset', b.reset)
+  FROM jsonb_to_recordset(p_batch) AS b(ord integer, t text, reset text, accept jsonb)
+  JOIN session_leases l ON l.tenant_id = b.t AND l.session_key = b.accept ->> 's'
+  WHERE b.ord = ANY (v_new) AND b.reset IS NOT NULL AND l.head_seq > l.reset_seq;
+  WITH fired AS MATERIALIZED (
+    SELECT b.t, b.j, b.at, b.next, b.accept ->> 'k' AS run_id
+    FROM jsonb_to_recordset(p_batch) AS b(ord integer, t text, j text, at double precision, next double precision, accept jsonb)
+    WHERE b.ord = ANY (v_fired)
+  ), noted AS (
+    INSERT INTO cron_runs (tenant_id, job_id, run_id, fired_at, scheduled_at)
+    SELECT f.t, f.j, f.run_id, v_now, ms_time(f.at) FROM fired f ON CONFLICT DO NOTHING
+  )
+  UPDATE cron_jobs j SET running_run_id = f.run_id, running_since = v_now, running_manual = f.at IS NULL,
+    next_run_at = CASE WHEN f.at IS NULL THEN j.next_run_at ELSE ms_time(f.next) END
+  FROM fired f WHERE j.tenant_id = f.t AND j.job_id = f.j;
 END $$;
 
 -- Takes note of ends: what the run came to, and when the job runs next.

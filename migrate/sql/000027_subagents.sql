@@ -124,7 +124,7 @@ AS $$
 #variable_conflict use_column
 DECLARE
   v_items jsonb := '[]';
-  v_item  jsonb;
+  v_told  integer[] := '{}';
   v_row   record;
 BEGIN
   FOR v_row IN
@@ -144,15 +144,14 @@ BEGIN
   END LOOP;
   IF v_items = '[]' THEN RETURN; END IF;
   FOR v_row IN SELECT * FROM accept_runs(v_items, p_max_queued) LOOP
-    IF v_row.kind IN ('new', 'existing') THEN
-      SELECT b.item INTO v_item FROM jsonb_array_elements(p_batch) AS b(item) WHERE (b.item ->> 'ord')::integer = v_row.ord;
-      UPDATE subagent_runs c SET announced_at = clock_timestamp(), announcement = v_item -> 'accept' ->> 'k'
-      WHERE c.tenant_id = v_item ->> 't' AND c.run_id = v_item ->> 'r';
-    END IF;
+    IF v_row.kind IN ('new', 'existing') THEN v_told := v_told || v_row.ord; END IF;
     ord := v_row.ord; kind := v_row.kind; session_id := v_row.session_id; pool := v_row.pool;
     became_ready := v_row.became_ready; accepted_at := v_row.accepted_at; run := v_row.run;
     RETURN NEXT;
   END LOOP;
+  UPDATE subagent_runs c SET announced_at = clock_timestamp(), announcement = b.accept ->> 'k'
+  FROM jsonb_to_recordset(p_batch) AS b(ord integer, t text, r text, accept jsonb)
+  WHERE b.ord = ANY (v_told) AND c.tenant_id = b.t AND c.run_id = b.r;
 END $$;
 
 REVOKE ALL ON FUNCTION spawn_subagent(jsonb, integer), ended_subagents(text, text, integer), announce_subagents(jsonb, integer) FROM PUBLIC;

@@ -14,7 +14,7 @@ import type { Random } from "../ports/random.ts";
 import type { ReadySession, RunQueue } from "../ports/run-queue.ts";
 
 /** A leader that is silent for so long is replaced. */
-export const CRON_TERM_MS = 5_000;
+export const CRON_TERM_MS = 2_000;
 /** Jobs of each kind in one step. */
 const BATCH = 200;
 /** Two steps are at least so far apart. */
@@ -61,8 +61,12 @@ export function cronRunner(deps: CronRunnerDeps): CronRunner {
       logger.debug("cron.left_undone", { what, code: asHAError(error).code });
     }
   };
-  const tell = (tenant: TenantId, notice: CronNotice): Promise<void> =>
-    bestEffort("notify", () => deps.bus.notify(tenant, notice));
+  const tellAll = async (notices: readonly (readonly [TenantId, CronNotice])[]): Promise<void> => {
+    const telling = notices.map(([tenant, notice]) =>
+      bestEffort("notify", () => deps.bus.notify(tenant, notice)),
+    );
+    await Promise.all(telling);
+  };
 
   /** @returns when the first of the jobs settled is due again */
   async function settle({ term, ended }: CronWork): Promise<number | null> {
@@ -70,6 +74,7 @@ export function cronRunner(deps: CronRunnerDeps): CronRunner {
     if (ended.length === 0) return first;
     const settlements = ended.map(({ job, run }) => afterRun(job, run));
     const done = await cron.settle(term, settlements);
+    const finished: (readonly [TenantId, CronNotice])[] = [];
     for (const [place, settlement] of settlements.entries()) {
       const { job, last, enabled, nextRunAt, remove } = settlement;
       if (done[place] !== true) continue; // changed meanwhile: the next step finds it again
@@ -81,10 +86,11 @@ export function cronRunner(deps: CronRunnerDeps): CronRunner {
         nextRunAt,
         enabled,
       });
-      await tell(job.tenant, finishedNotice(settlement, summary));
-      if (remove) await tell(job.tenant, { type: "cron", action: "removed", jobId: job.jobId });
+      finished.push([job.tenant, finishedNotice(settlement, summary)]);
+      if (remove) finished.push([job.tenant, { type: "cron", action: "removed", jobId: job.jobId }]);
       if (nextRunAt !== null) first = Math.min(nextRunAt, first ?? nextRunAt);
     }
+    await tellAll(finished);
     return first;
   }
 
@@ -108,6 +114,7 @@ export function cronRunner(deps: CronRunnerDeps): CronRunner {
     const answers = await cron.fire(term, occurrences);
     const ready: ReadySession[] = [];
     const moves: Occurrence[] = [];
+    const started: (readonly [TenantId, CronNotice])[] = [];
     for (const [place, answer] of answers.entries()) {
       const occurrence = occurrences[place]!;
       const { tenant, jobId } = occurrence.job;
@@ -120,7 +127,7 @@ export function cronRunner(deps: CronRunnerDeps): CronRunner {
           lateMs: at - (occurrence.scheduledAt ?? at),
         });
         if (answer.answer.kind === "new" && answer.answer.ready) ready.push(answer.answer.ready);
-        await tell(tenant, startedNotice(jobId, runId, sessionKey, at));
+        started.push([tenant, startedNotice(jobId, runId, sessionKey, at)]);
       } else if (answer.kind === "refused") {
         logger.warn("cron.refused", { tenant, job: jobId, reason: answer.reason });
         moves.push(moveOn(occurrence, elsewhere(occurrence, answer, at)));
@@ -128,6 +135,7 @@ export function cronRunner(deps: CronRunnerDeps): CronRunner {
     }
     if (ready.length > 0) await bestEffort("enqueue", () => deps.queue.enqueue(ready));
     if (moves.length > 0) await cron.fire(term, moves);
+    await tellAll(started);
   }
 
   /** @returns milliseconds until there is something to do again */
