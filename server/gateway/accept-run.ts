@@ -1,9 +1,9 @@
 import { createHash } from "node:crypto";
 import { batcher } from "../core/batcher.ts";
 import { findAgent, findModel, type AgentCatalog } from "../core/catalog.ts";
+import { laneOfSession } from "../core/lane.ts";
 import { HAError } from "../core/errors.ts";
 import { type AgentId, runId as asRunId, type SessionKey, type TenantId } from "../core/ids.ts";
-import { laneOfSession } from "../core/lane.ts";
 import type { RunOptions, RunRecord } from "../core/run.ts";
 import { agentOfSessionKey, canonicalSessionKey } from "../core/session-key.ts";
 import type { ContentBlock, TranscriptMessage } from "../core/transcript.ts";

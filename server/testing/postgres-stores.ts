@@ -38,6 +38,8 @@ export async function openPostgresStores(database: TestDatabase): Promise<StoreF
   return {
     ledger: postgresRunLedger({ pool, maxQueuedPerSession: MAX_QUEUED }),
     sessions: postgresSessionStore({ pool, random: seededRandom(1) }),
+    cron: postgresCronStore({ pool, maxQueuedPerSession: MAX_QUEUED }),
+    subagents: postgresSubagentStore({ pool, maxQueuedPerSession: MAX_QUEUED }),
     directory: {
       ...asApplication,
       addTenant: (id, tenantPool) => asOperator.addTenant(id, tenantPool),
@@ -45,8 +47,6 @@ export async function openPostgresStores(database: TestDatabase): Promise<StoreF
       replaceToken: (tenant, token, scopes, label) => asOperator.replaceToken(tenant, token, scopes, label),
       setDisabled: (tenant, disabled) => asOperator.setDisabled(tenant, disabled),
     },
-    cron: postgresCronStore({ pool, maxQueuedPerSession: MAX_QUEUED }),
-    subagents: postgresSubagentStore({ pool, maxQueuedPerSession: MAX_QUEUED }),
     maxQueuedPerSession: MAX_QUEUED,
     async passTime(ms) {
       for (const [table, columns] of Object.entries(STAMPS)) {

@@ -6,9 +6,9 @@ import { storedBody } from "./rows.ts";
 
 /** Columns of SessionRecord; `s` is sessions, `l` its row of session_leases. Times are epoch milliseconds. */
 export const SESSION_COLUMNS = `
-  s.tenant_id, s.session_key, s.session_id, s.agent_id, s.created_via, s.lifecycle_revision, s.label, s.model,
+  s.tenant_id, s.session_key, s.session_id, s.agent_id, s.created_via, s.spawned_by, s.spawn_depth, s.lifecycle_revision, s.label, s.model,
   s.thinking_level, s.verbose_level, s.queue_mode, s.archived, s.pinned, s.input_tokens, s.output_tokens, s.last_preview,
-  s.derived_title, s.last_run_id, s.spawned_by, s.spawn_depth, l.head_seq, l.reset_seq,
+  s.derived_title, s.last_run_id, l.head_seq, l.reset_seq,
   floor(extract(epoch FROM s.created_at) * 1000)::float8 AS created_ms,
   floor(extract(epoch FROM s.updated_at) * 1000)::float8 AS updated_ms,
   coalesce(l.run_id, (SELECT r.run_id FROM runs r WHERE l.queued > 0 AND r.tenant_id = s.tenant_id
@@ -20,6 +20,8 @@ export interface SessionRow {
   readonly session_id: string;
   readonly agent_id: string;
   readonly created_via: string;
+  readonly spawned_by: string | null;
+  readonly spawn_depth: number | null;
   readonly lifecycle_revision: number;
   readonly label: string | null;
   readonly model: string | null;
@@ -33,8 +35,6 @@ export interface SessionRow {
   readonly last_preview: string | null;
   readonly derived_title: string | null;
   readonly last_run_id: string | null;
-  readonly spawned_by: string | null;
-  readonly spawn_depth: number | null;
   readonly head_seq: number;
   readonly reset_seq: number;
   readonly created_ms: number;

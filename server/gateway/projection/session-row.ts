@@ -1,7 +1,7 @@
 import { type AgentCatalog, findAgent } from "../../core/catalog.ts";
-import { laneOfSession } from "../../core/lane.ts";
 import type { SessionRecord } from "../../core/session.ts";
 import { AGENT_RUNTIME, modelInUse, thinkingFields } from "./catalog.ts";
+import { laneOfSession } from "../../core/lane.ts";
 
 type Wire = Readonly<Record<string, unknown>>;
 
