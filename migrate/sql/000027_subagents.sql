@@ -97,7 +97,8 @@ BEGIN
   END LOOP;
 END $$;
 
--- Children that have ended and are not announced: one, or the oldest few of all tenants that are not shut out.
+-- Children that have ended and are not announced: one, or some of all tenants that are not shut out. Drawn anew each time, so
+-- that those whose parent has no room stand in nobody's way.
 CREATE FUNCTION ended_subagents(p_tenant text, p_run text, p_limit integer)
 RETURNS TABLE (child jsonb, run jsonb, requester_exists boolean)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = openclaw_ha, pg_temp SET enable_seqscan = off SET jit = off
@@ -110,7 +111,7 @@ AS $$
   WHERE c.announced_at IS NULL
     AND (p_run IS NULL OR (c.tenant_id = p_tenant AND c.run_id = p_run))
     AND NOT (SELECT t.disabled FROM tenants t WHERE t.tenant_id = c.tenant_id)
-  LIMIT p_limit
+  ORDER BY random() LIMIT p_limit
 $$;
 
 -- Announces ends of children.

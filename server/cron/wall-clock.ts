@@ -1,5 +1,8 @@
 const DAY_MS = 86_400_000;
 
+/** Zones that are kept; there are fewer, but each can be written in many ways. */
+const FORMATS_MAX = 512;
+
 const formats = new Map<string, Intl.DateTimeFormat>();
 
 /** @throws RangeError for a zone that nobody knows */
@@ -16,7 +19,8 @@ function formatOf(zone: string): Intl.DateTimeFormat {
     minute: "numeric",
     second: "numeric",
   });
-  formats.set(zone, format); // there are some hundred zones
+  if (formats.size >= FORMATS_MAX) formats.clear();
+  formats.set(zone, format);
   return format;
 }
 

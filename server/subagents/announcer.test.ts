@@ -96,7 +96,7 @@ const setup = async () => {
     const body = run?.input.body;
     return body !== undefined && "inline" in body ? messageText(body.inline) : "nothing";
   };
-  return { state, ledger, sessions, subagents, parents, woken, grant, claim, ended, told };
+  return { state, ledger, sessions, subagents, parents, woken, grant, request, ended, told };
 };
 
 describe("the announcement of a subagent's end", () => {
@@ -173,6 +173,15 @@ describe("the announcement of a subagent's end", () => {
     expect(await told(child)).toBe("nothing");
     expect(await sessions.get(ACME, PARENT)).toBeNull();
     expect(await parents.announce()).toBe(0);
+  });
+
+  it("is given up where a client has used its id, and stands in nobody's way", async () => {
+    const { parents, ended, told, ledger, request } = await setup();
+    const child = await ended("succeeded", "done");
+    await ledger.accept([{ ...request(announcementId(child)), requestHash: "1".repeat(64) }]);
+    expect(await parents.announce()).toBe(1);
+    expect(await parents.announce()).toBe(0);
+    expect(await told(child)).toBe("go");
   });
 
   it("goes into the new history after a reset", async () => {

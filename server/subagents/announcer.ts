@@ -3,7 +3,7 @@ import { asHAError } from "../core/errors.ts";
 import type { RunId, TenantId } from "../core/ids.ts";
 import { laneOfSession } from "../core/lane.ts";
 import { agentOfSessionKey } from "../core/session-key.ts";
-import { announcementId } from "../core/subagent.ts";
+import { announcementId, type Subagent } from "../core/subagent.ts";
 import type { EventBus } from "../ports/event-bus.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { Logger } from "../ports/logger.ts";
@@ -60,6 +60,7 @@ export function announcer(deps: AnnouncerDeps): Announcer {
         })),
       );
       const ready: ReadySession[] = [];
+      const taken: Subagent[] = [];
       for (const [place, answer] of answers.entries()) {
         const { tenant, runId } = ended[place]!.child;
         if (answer.kind !== "done")
@@ -67,7 +68,10 @@ export function announcer(deps: AnnouncerDeps): Announcer {
         if (answer.kind === "announced" && answer.answer.kind === "new" && answer.answer.ready) {
           ready.push(answer.answer.ready);
         }
+        if (answer.kind === "refused" && answer.reason === "conflict") taken.push(ended[place]!.child);
       }
+      // A client has used the announcement's id for something else: there will never be one.
+      if (taken.length > 0) await subagents.announce(taken.map((child) => ({ child, accept: null })));
       if (ready.length > 0) {
         await queue.enqueue(ready).catch((error: unknown) => {
           logger.debug("subagent.enqueue_failed", { code: asHAError(error).code }); // the requeue pass adds it

@@ -266,7 +266,8 @@ export function cronStoreContract(adapter: string, open: OpenStores): void {
     });
 
     it("fires nothing for a tenant that is shut out, or into a session whose queue is full, and says so", async () => {
-      const { cron, add, work, occurrence, passTime, current, directory, tenant, accept } = await setup();
+      const world = await setup();
+      const { cron, add, work, occurrence, passTime, current, directory, tenant, accept } = world;
       const job = await add(1_000);
       await passTime(1_001);
       const { term, due } = await work();
@@ -275,7 +276,7 @@ export function cronStoreContract(adapter: string, open: OpenStores): void {
       expect(await cron.fire(term, [occurrence(due[0]!)])).toEqual([refused]);
       expect(await current(job)).toMatchObject({ nextRunAt: due[0]!.nextRunAt, running: null });
       await directory.setDisabled(tenant, false);
-      for (let n = 0; n < 20; n++) await accept(cronSessionKey(MAIN, job.jobId));
+      for (let n = 0; n < world.maxQueuedPerSession; n++) await accept(cronSessionKey(MAIN, job.jobId));
       const full = { kind: "refused", reason: "session-queue-full" };
       expect(await cron.fire(term, [occurrence(due[0]!)])).toEqual([full]);
     });
