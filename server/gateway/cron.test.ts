@@ -184,6 +184,16 @@ describe("cron jobs through the gateway", () => {
     expect(await pool.sessions.port.get(ACME, key)).not.toBeNull();
   });
 
+  it("share their lane with what a user says in their session: a session has one lane", async () => {
+    const { pool, client, add } = await setup();
+    const { id } = await add();
+    const key = `agent:main:cron:${id}`;
+    await client.ok("cron.run", { id });
+    await client.ok("chat.send", { sessionKey: key, message: "and?", idempotencyKey: "k" });
+    const runs = await pool.ledger.port.list(ACME, { sessionKey: sessionKey(key), limit: 9 });
+    expect(runs.map(({ lane }) => lane)).toEqual(["cron", "cron"]);
+  });
+
   it("do not run before their time where only what is due is to run", async () => {
     const { client, add } = await setup();
     const { id } = await add();

@@ -265,6 +265,17 @@ export function cronStoreContract(adapter: string, open: OpenStores): void {
       expect(await cron.runs(tenant, job.jobId, 10)).toEqual([]);
     });
 
+    it("does not fire an occurrence that another one has moved on from, though the job is due again", async () => {
+      const { cron, add, work, occurrence, passTime, current } = await setup();
+      const job = await add(1_000);
+      await passTime(5_000);
+      const { term, due, at } = await work();
+      const late = occurrence(due[0]!);
+      await cron.fire(term, [occurrence(due[0]!, { accept: null, nextRunAt: at - 1 })]);
+      expect(await cron.fire(term, [late])).toEqual([{ kind: "stale" }]);
+      expect(await cron.fire(term, [occurrence(await current(job))])).toMatchObject([{ kind: "fired" }]);
+    });
+
     it("fires nothing for a tenant that is shut out, or into a session whose queue is full, and says so", async () => {
       const world = await setup();
       const { cron, add, work, occurrence, passTime, current, directory, tenant, accept } = world;

@@ -121,14 +121,16 @@ export function subagentStoreContract(adapter: string, open: OpenStores): void {
     });
 
     it("keeps to the depth and to the number of open children", async () => {
-      const { parent, spawn, spawning, subagents, claim, by, finish } = await setup();
+      const { parent, spawn, spawning, subagents, claim, by, finish, sessions, tenant } = await setup();
       const grant = await parent();
       const one = spawning(grant);
       await subagents.spawn(one);
       expect(await spawn(grant, "a", { maxOpen: 1 })).toEqual({ kind: "too-many" });
       const child = await claim(by, one.child.sessionKey);
       expect(await spawn(child, "b", { maxDepth: 1 })).toEqual({ kind: "too-deep", depth: 2 });
-      expect(await spawn(child, "c", { maxDepth: 2 })).toMatchObject({ kind: "spawned", depth: 2 });
+      const grandchild = spawning(child, "c", { maxDepth: 2 });
+      expect(await subagents.spawn(grandchild)).toMatchObject({ kind: "spawned", depth: 2 });
+      expect(await sessions.get(tenant, grandchild.child.sessionKey)).toMatchObject({ spawnDepth: 2 });
       await finish(child);
       expect(await spawn(grant, "d", { maxOpen: 1 })).toMatchObject({ kind: "spawned" });
     });
