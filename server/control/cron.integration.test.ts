@@ -78,7 +78,7 @@ it("jobs run on time, each once, and those that fall due while nobody leads when
     times.map((time, n) => cronRunId(`job-${n}`, time)).toSorted(),
   );
   // On time within a second, but for those that had to wait for the next leader.
-  const waited = (at: number): number => (at > killedAt - 1_000 && at <= ledAt ? ledAt - killedAt : 0);
+  const waited = (due: number): number => (due > killedAt - 1_000 && due <= ledAt ? ledAt - killedAt : 0);
   const late = runs.filter(
     ({ scheduledAt, firedAt }) => firedAt - scheduledAt! > 1_000 + waited(scheduledAt!),
   );
