@@ -55,6 +55,7 @@ const USED: Used = {
             contextTokens: true,
             maxTokens: true,
             headers: true,
+            compat: true,
           },
         },
       },

@@ -76,6 +76,7 @@ describe("openclaw.json", () => {
       cost: { input: 0.25, output: 2, cacheRead: 0 },
     });
     expect(catalog.models[1]).toMatchObject({
+      compat: { supportsTools: false },
       reasoning: true,
       input: ["text", "image"],
       contextWindow: 200_000,

@@ -29,6 +29,7 @@ const model = z.looseObject({
   contextTokens: z.number().int().positive().optional(),
   maxTokens: z.number().int().positive().optional(),
   headers: z.record(z.string(), z.string()).optional(),
+  compat: z.record(z.string(), z.unknown()).optional(),
 });
 
 const provider = z.looseObject({

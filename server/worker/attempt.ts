@@ -1,3 +1,4 @@
+import type { ModelSpec } from "../core/catalog.ts";
 import { asHAError, HAError, isHAError } from "../core/errors.ts";
 import type { RunError, RunResult } from "../core/run.ts";
 import type { NewMessage, TranscriptMessage, TranscriptRow } from "../core/transcript.ts";
@@ -89,7 +90,7 @@ export async function runAttempt(
     messages: context.messages,
     stepsDone: grant.stepsDone,
     startedTools: grant.startedTools,
-    tools: deps.tools(grant),
+    tools: plan.models.every(takesTools) ? deps.tools(grant) : [],
   };
   const io = agentIO(deps, run, stream, written);
   let outcome: AgentOutcome;
@@ -102,6 +103,9 @@ export async function runAttempt(
   }
   return withPartialText(deps, outcome, lastText(context, written), stream.text());
 }
+
+/** A model that was configured not to (`compat.supportsTools: false`) refuses a request that names tools. */
+const takesTools = ({ compat }: ModelSpec): boolean => compat?.["supportsTools"] !== false;
 
 function agentIO(deps: AttemptDeps, run: ActiveRun, stream: RunStream, written: Written): AgentIO {
   const { grant, signal } = run;
