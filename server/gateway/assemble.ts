@@ -6,7 +6,8 @@ import type { GatewayContext, GatewayDeps } from "./context.ts";
 import { Hub } from "./hub.ts";
 import { agentMethods } from "./methods/agent.ts";
 import { chatMethods } from "./methods/chat.ts";
-import { cronMethods } from "./methods/cron.ts";
+import { cronReadMethods } from "./methods/cron-read.ts";
+import { cronWriteMethods } from "./methods/cron-write.ts";
 import { methodRegistry } from "./methods/registry.ts";
 import { sessionReadMethods } from "./methods/sessions-read.ts";
 import { sessionWriteMethods } from "./methods/sessions-write.ts";
@@ -67,7 +68,8 @@ export function assembleGateway(deps: GatewayDeps): {
       agentMethods,
       sessionReadMethods,
       sessionWriteMethods,
-      cronMethods,
+      cronReadMethods,
+      cronWriteMethods,
       taskMethods,
     ]),
   };

@@ -77,8 +77,10 @@ export interface CronRun {
  * @throws HAError STORE_UNAVAILABLE from every method
  */
 export interface CronStore {
-  /** All jobs of a tenant and the store's clock, oldest first. */
-  list(tenant: TenantId): Promise<{ readonly jobs: CronJob[]; readonly at: number }>;
+  /** The store's clock: what schedules are counted from. */
+  now(): Promise<number>;
+  /** All jobs of a tenant, oldest first. */
+  list(tenant: TenantId): Promise<CronJob[]>;
   get(tenant: TenantId, jobId: string): Promise<CronJob | null>;
   /** `exists`: the id is taken; `full`: the tenant has CRON_JOBS_MAX jobs. */
   add(tenant: TenantId, jobId: string, wish: CronJobWish): Promise<CronJob | "exists" | "full">;

@@ -72,7 +72,9 @@ export function memoryCronStore(state: MemoryStoreState, maxQueuedPerSession = 1
   };
 
   return {
-    list: async (tenant) => ({ jobs: [...jobsOf(tenant).values()], at: state.now() }),
+    now: async () => state.now(),
+
+    list: async (tenant) => [...jobsOf(tenant).values()],
 
     get: async (tenant, jobId) => jobsOf(tenant).get(jobId) ?? null,
 

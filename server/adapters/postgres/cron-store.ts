@@ -19,8 +19,9 @@ export interface PostgresCronStoreOptions {
   readonly maxQueuedPerSession?: number;
 }
 
-const LIST = `/* cron.list */ SELECT epoch_ms(clock_timestamp()) AS at, coalesce((
-  SELECT jsonb_agg(cron_job(j) ORDER BY j.created_at, j.job_id) FROM cron_jobs j WHERE j.tenant_id = $1), '[]') AS jobs`;
+const NOW = "/* cron.now */ SELECT epoch_ms(clock_timestamp()) AS at";
+const LIST =
+  "/* cron.list */ SELECT cron_job(j) AS job FROM cron_jobs j WHERE j.tenant_id = $1 ORDER BY j.created_at, j.job_id";
 const GET =
   "/* cron.get */ SELECT cron_job(j) AS job FROM cron_jobs j WHERE j.tenant_id = $1 AND j.job_id = $2";
 /** Two that add the last job allowed wait for one another here. */
@@ -64,11 +65,15 @@ export function postgresCronStore({
   ): Promise<Row[]> => translated(doing, async () => (await pool.query<Row>(text, values)).rows);
 
   return {
+    async now() {
+      const [row] = await rows<{ at: number }>("read the clock", NOW, []);
+      return row?.at ?? 0;
+    },
+
     list: (tenant) =>
-      inTenant(pool, tenant, "list cron jobs", async (query) => {
-        const { rows: found } = await query<{ at: number; jobs: CronJob[] }>(LIST, [tenant]);
-        return found[0] ?? { at: 0, jobs: [] };
-      }),
+      inTenant(pool, tenant, "list cron jobs", async (query) =>
+        (await query<{ job: CronJob }>(LIST, [tenant])).rows.map(({ job }) => job),
+      ),
 
     get: (tenant, jobId) =>
       inTenant(pool, tenant, "read a cron job", async (query) => {

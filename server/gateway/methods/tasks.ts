@@ -29,14 +29,14 @@ export const taskMethods: readonly Method[] = [
           ? undefined
           : resolveSession(gateway.catalog, params.sessionKey, params.agentId);
       const wanted = [params.status ?? []].flat().filter((one) => status.safeParse(one).success);
-      const [children, runs, { jobs }] = await Promise.all([
+      const [children, runs, jobs] = await Promise.all([
         gateway.subagents.list(tenant, {
           limit: LIMIT_MAX,
           ...(requesterKey === undefined ? {} : { requesterKey }),
         }),
         // A job is nobody's child: it is listed with the tenant's tasks alone.
         requesterKey === undefined ? gateway.cron.runs(tenant, null, LIMIT_MAX) : [],
-        requesterKey === undefined ? gateway.cron.list(tenant) : { jobs: [] },
+        requesterKey === undefined ? gateway.cron.list(tenant) : [],
       ]);
       const names = new Map(jobs.map(({ jobId, definition }) => [jobId, definition.name]));
       const agent = requesterKey === undefined ? params.agentId?.trim().toLowerCase() : undefined;
