@@ -128,8 +128,10 @@ describe("the genuine openclaw program, unmodified", () => {
     // It falls due a second after the change, and runs.
     const edited = await cron("gateway-2", "edit", id, "--every", "1s");
     expect(edited).toMatchObject({ id, schedule: { everyMs: 1_000 } });
-    const ran = await cron("gateway-1", "runs", id);
-    const [entry] = ran["entries"] as Record<string, unknown>[];
+    const entry = await until(
+      async () => ((await cron("gateway-1", "runs", id))["entries"] as readonly Record<string, unknown>[])[0],
+      { what: "a run of the job", timeoutMs: 30_000 },
+    );
     expect(entry).toMatchObject({
       status: "ok",
       summary: expect.stringContaining("the time has come") as unknown,

@@ -1,4 +1,3 @@
-import type { ModelSpec } from "../core/catalog.ts";
 import { asHAError, HAError, isHAError } from "../core/errors.ts";
 import type { RunError, RunResult } from "../core/run.ts";
 import type { NewMessage, TranscriptMessage, TranscriptRow } from "../core/transcript.ts";
@@ -105,7 +104,7 @@ export async function runAttempt(
 }
 
 /** A model that was configured not to (`compat.supportsTools: false`) refuses a request that names tools. */
-const takesTools = ({ compat }: ModelSpec): boolean => compat?.["supportsTools"] !== false;
+const takesTools = ({ compat }: TurnPlan["models"][number]): boolean => compat?.["supportsTools"] !== false;
 
 function agentIO(deps: AttemptDeps, run: ActiveRun, stream: RunStream, written: Written): AgentIO {
   const { grant, signal } = run;
