@@ -75,7 +75,10 @@ async function serveWorker(ports: Ports, options: ServeOptions): Promise<Served>
   const { startWorker } = await import("./worker/main.ts");
   const { instance, pools, slots, drainGraceMs } = config;
   const parts = await openWorkerParts(config, ports);
-  const worker = await startWorker({ ...ports, ...parts, instance, pools, slots, drainGraceMs });
+  const { agentTools } = await import("./agent-tools/registry.ts");
+  const { tellParents } = await import("./subagents/tell-parents.ts");
+  const agents = { tools: agentTools(ports), ended: tellParents(ports) };
+  const worker = await startWorker({ ...ports, ...parts, ...agents, instance, pools, slots, drainGraceMs });
   const probe = await openProbe(options, () => (worker.workerId === null ? ["not registered"] : []));
   await Promise.race([worker.registered(), aborted(signal)]); // a store that is away must not hold up the end
   const load = reporter(ports, options.role, {

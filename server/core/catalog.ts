@@ -45,6 +45,8 @@ export interface AgentSpec {
   readonly systemPrompt: string;
   readonly workspace: string | null;
   readonly thinkingLevel: string | null;
+  /** Agents beside itself that its runs may spawn as subagents; `*`: all. */
+  readonly subagentsAllowed: readonly string[];
 }
 
 /** What openclaw.json says that the pool needs: agents, models, widths. Provider keys are not in it. */
@@ -58,6 +60,14 @@ export interface AgentCatalog {
   readonly queueMode: QueueMode;
   /** Default deadline of a run in milliseconds. */
   readonly runTimeoutMs: number;
+  readonly subagents: {
+    /** Deepest subagent; 1: subagents spawn none. */
+    readonly maxSpawnDepth: number;
+    /** Open subagents of one session. */
+    readonly maxChildren: number;
+  };
+  /** False: cron jobs are kept and not fired. */
+  readonly cronEnabled: boolean;
 }
 
 export const findAgent = (catalog: AgentCatalog, id: string): AgentSpec | undefined =>

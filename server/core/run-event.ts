@@ -76,7 +76,23 @@ export type Notice =
       readonly reason: "create" | "patch" | "reset" | "delete" | "message" | "send";
       readonly sessionKey: SessionKey;
     }
-  | { readonly type: "presence" };
+  | { readonly type: "presence" }
+  | CronNotice;
+
+/** A cron job was changed, or one of its runs began or ended; beside `type` it is the `cron` event of the wire. */
+export interface CronNotice {
+  readonly type: "cron";
+  readonly action: "added" | "updated" | "removed" | "started" | "finished";
+  readonly jobId: string;
+  readonly runId?: string;
+  readonly sessionKey?: SessionKey;
+  readonly status?: "ok" | "error" | "skipped";
+  readonly error?: string;
+  readonly summary?: string;
+  readonly runAtMs?: number;
+  readonly durationMs?: number;
+  readonly nextRunAtMs?: number;
+}
 
 /** Sent to one worker: this run has an abort mark. It is seen at the next checkpoint or heartbeat without it. */
 export interface WorkerSignal {

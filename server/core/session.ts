@@ -21,6 +21,10 @@ export interface SessionRecord {
   readonly createdAt: number;
   readonly updatedAt: number;
   readonly createdVia: string;
+  /** The session whose run spawned this one as a subagent. */
+  readonly spawnedBy: SessionKey | null;
+  /** 0 for all but subagents. */
+  readonly spawnDepth: number;
   /** Changes at each reset. */
   readonly lifecycleRevision: number;
   /** Highest transcript seq. */

@@ -78,6 +78,11 @@ const OPENING = /\[\[demo(?=\s|\]\])/g;
  *
  *     [[demo latency=200 chunks=20 delay=50 tool=add{"a":1,"b":2}]] [[demo text="It is 3."]]
  *
+ * The n-th directive answers the n-th model call of the turn. The pool's own tools are called the same way; a subagent's
+ * task may hold directives of its own, with a label beside it, as the announcement of its end repeats a task without one:
+ *
+ *     [[demo tool=sessions_spawn{"task":"[[demo delay=50]] count to three","label":"counting"}]] [[demo text="On it."]]
+ *
  * @throws HAError REQUEST_INVALID naming the word that was not understood
  */
 export function parseDirectives(text: string): { directives: DemoDirective[]; rest: string } {

@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import { batcher } from "../core/batcher.ts";
 import { findAgent, findModel, type AgentCatalog } from "../core/catalog.ts";
+import { laneOfSession } from "../core/lane.ts";
 import { HAError } from "../core/errors.ts";
 import {
   type AgentId,
@@ -168,7 +169,7 @@ export function runAcceptor(deps: RunAcceptorDeps): RunAcceptor {
           runId,
           sessionKey,
           agentId,
-          lane: "main",
+          lane: laneOfSession(sessionKey),
           requestHash: requestHash(request),
           input: { body, options },
           queueMode: queueMode === "session" ? { orElse: catalog.queueMode } : queueMode,

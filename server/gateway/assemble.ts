@@ -12,11 +12,14 @@ import { catalogMethods } from "./methods/catalog.ts";
 import { chatMethods } from "./methods/chat.ts";
 import { historyMethods } from "./methods/history.ts";
 import { compactMethods } from "./methods/compact.ts";
+import { cronReadMethods } from "./methods/cron-read.ts";
+import { cronWriteMethods } from "./methods/cron-write.ts";
 import { methodRegistry } from "./methods/registry.ts";
 import { sessionReadMethods } from "./methods/sessions-read.ts";
 import { sessionResolveMethods } from "./methods/sessions-resolve.ts";
 import { sessionWriteMethods } from "./methods/sessions-write.ts";
 import { systemMethods } from "./methods/system.ts";
+import { taskMethods } from "./methods/tasks.ts";
 import { gatewayMetrics } from "./metrics.ts";
 import { presence } from "./presence.ts";
 import { DEFAULT_LIMITS } from "./protocol/limits.ts";
@@ -79,6 +82,9 @@ export function assembleGateway(deps: GatewayDeps): {
       sessionResolveMethods,
       sessionWriteMethods,
       compactMethods,
+      cronReadMethods,
+      cronWriteMethods,
+      taskMethods,
     ]),
   };
   return { gateway, beginDraining: () => void (state.draining = true) };

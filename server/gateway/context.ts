@@ -1,6 +1,7 @@
 import type { AgentCatalog } from "../core/catalog.ts";
 import type { ConfigView } from "../core/config-view.ts";
 import type { Clock } from "../ports/clock.ts";
+import type { CronStore } from "../ports/cron-store.ts";
 import type { TenantDirectory } from "../ports/directory.ts";
 import type { EventBus } from "../ports/event-bus.ts";
 import type { Logger } from "../ports/logger.ts";
@@ -9,6 +10,7 @@ import type { Random } from "../ports/random.ts";
 import type { RunLedger } from "../ports/run-ledger.ts";
 import type { RunQueue } from "../ports/run-queue.ts";
 import type { SessionStore } from "../ports/session-store.ts";
+import type { SubagentStore } from "../ports/subagent-store.ts";
 import type { RunAcceptor } from "./accept-run.ts";
 import type { Authenticator } from "./authenticate.ts";
 import type { Bodies } from "./bodies.ts";
@@ -46,6 +48,8 @@ export interface GatewayDeps {
   readonly ledger: RunLedger;
   readonly sessions: SessionStore;
   readonly directory: TenantDirectory;
+  readonly cron: CronStore;
+  readonly subagents: SubagentStore;
   readonly queue: RunQueue;
   readonly bus: EventBus;
   readonly objects: ObjectStore;

@@ -10,6 +10,7 @@ import type { BodyReader } from "./bodies.ts";
 import { FollowedRun } from "./followed-run.ts";
 import type { GatewayMetrics } from "./metrics.ts";
 import { RecentRuns } from "./recent-runs.ts";
+import { openEvent } from "./protocol/frames.ts";
 import { endOfEvent, endOfRecord, type RunEnd, RunView } from "./run-view.ts";
 import { RunTeller } from "./run-teller.ts";
 import type { SessionsFeed } from "./sessions-feed.ts";
@@ -87,6 +88,11 @@ export class TenantHub implements TenantHandlers {
 
   onNotice(notice: Notice): void {
     if (notice.type === "session") this.feed.changed(notice.sessionKey, { reason: notice.reason });
+    if (notice.type === "cron") {
+      const { type: _, ...change } = notice;
+      const event = openEvent("cron", change);
+      for (const listener of this.audience.all) if (listener.reads) listener.outbox.event(event, true);
+    }
   }
 
   /** The subscription was cut and is back: every run is asked for what it did meanwhile. */

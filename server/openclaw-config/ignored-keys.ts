@@ -11,6 +11,7 @@ const AGENT: Used = {
   workspace: true,
   model: true,
   thinkingDefault: true,
+  subagents: { allowAgents: true },
   identity: { name: true, theme: true, emoji: true },
 };
 
@@ -32,7 +33,7 @@ const USED: Used = {
       thinkingDefault: true,
       timeoutSeconds: true,
       maxConcurrent: true,
-      subagents: { maxConcurrent: true },
+      subagents: { maxConcurrent: true, maxSpawnDepth: true, maxChildrenPerAgent: true, allowAgents: true },
       systemAgent: true,
     },
   },
@@ -58,6 +59,7 @@ const USED: Used = {
             contextTokens: true,
             maxTokens: true,
             headers: true,
+            compat: true,
           },
         },
       },
@@ -65,7 +67,7 @@ const USED: Used = {
   },
   messages: { queue: { mode: true, byChannel: { webchat: true } } },
   session: { mainKey: true },
-  cron: { maxConcurrentRuns: true },
+  cron: { enabled: true, maxConcurrentRuns: true },
   env: { vars: true },
   // OpenClaw's notes to itself: nothing follows from them.
   meta: true,

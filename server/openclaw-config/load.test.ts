@@ -41,6 +41,8 @@ describe("openclaw.json", () => {
       agents: [{ id: "main", model: "demo/demo", fallbacks: [] }],
       models: [{ provider: "demo", id: "demo", api: "openai-completions", baseUrl: demoModelUrl }],
       laneWidths: DEFAULT_LANE_WIDTHS,
+      subagents: { maxSpawnDepth: 5, maxChildren: 5 },
+      cronEnabled: true,
       queueMode: "steer",
       runTimeoutMs: 48 * 3_600_000,
     });
@@ -59,9 +61,11 @@ describe("openclaw.json", () => {
       mainKey: "home",
       agents: [
         { id: "main", model: "mock/mock-1", fallbacks: ["mock/mock-2"], workspace: "/srv/node/workspace" },
-        { id: "work", name: "Agent work", model: "mock/mock-2", fallbacks: [] },
+        { id: "work", model: "mock/mock-2", fallbacks: [], subagentsAllowed: ["main", "*"] },
       ],
       laneWidths: { main: 12, subagent: 3, cron: 2 },
+      subagents: { maxSpawnDepth: 2, maxChildren: 4 },
+      cronEnabled: false,
       queueMode: "collect",
       runTimeoutMs: 600_000,
     });
@@ -72,6 +76,7 @@ describe("openclaw.json", () => {
       cost: { input: 0.25, output: 2, cacheRead: 0 },
     });
     expect(catalog.models[1]).toMatchObject({
+      compat: { supportsTools: false },
       reasoning: true,
       input: ["text", "image"],
       contextWindow: 200_000,

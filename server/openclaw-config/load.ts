@@ -24,6 +24,10 @@ import { validate } from "./validate.ts";
  */
 export const DEFAULT_LANE_WIDTHS: LaneWidths = { main: 64, subagent: 8, cron: 8 };
 
+/** OpenClaw's defaults for subagents. */
+const DEFAULT_SPAWN_DEPTH = 5;
+const DEFAULT_CHILDREN = 5;
+
 /** OpenClaw's default for a turn of an agent: 48 hours. */
 const DEFAULT_RUN_TIMEOUT_MS = 48 * 3_600_000;
 /** `timeoutSeconds: 0` is no limit; timers end at 2^31 - 1 ms. */
@@ -106,6 +110,11 @@ export function loadOpenClawConfig({
       },
       queueMode: queueMode(config, problems),
       runTimeoutMs: runTimeoutMs(defaults?.timeoutSeconds),
+      subagents: {
+        maxSpawnDepth: defaults?.subagents?.maxSpawnDepth ?? DEFAULT_SPAWN_DEPTH,
+        maxChildren: defaults?.subagents?.maxChildrenPerAgent ?? DEFAULT_CHILDREN,
+      },
+      cronEnabled: config.cron?.enabled ?? true,
     },
     view: configView(file, document.value, [...providerKeys.values(), gatewayToken ?? ""]),
     gatewayToken,

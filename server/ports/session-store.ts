@@ -10,6 +10,8 @@ export interface SessionQuery {
   readonly activeWithinMs?: number;
   readonly search?: string;
   readonly archived?: boolean;
+  /** Only subagents that runs of this session have spawned. */
+  readonly spawnedBy?: SessionKey;
   /** Only sessions updated before this one in the list's order (exclusive), for paging without offset. */
   readonly before?: SessionKey;
 }

@@ -89,6 +89,7 @@ export const turnOf = (
     systemPrompt: "You are a test.",
     workspace: null,
     thinkingLevel: null,
+    subagentsAllowed: [],
   },
   thinking: null,
   messages: [{ role: "user", content: userText, timestamp: 1 }],

@@ -1,10 +1,12 @@
 import { onTestFinished } from "vitest";
+import { memoryCronStore } from "../adapters/memory/cron-store.ts";
 import { memoryEventBus } from "../adapters/memory/event-bus.ts";
 import { memoryObjectStore } from "../adapters/memory/object-store.ts";
 import { memoryRunLedger } from "../adapters/memory/run-ledger.ts";
 import { memoryRunQueue } from "../adapters/memory/run-queue.ts";
 import { memorySessionStore } from "../adapters/memory/session-store.ts";
 import { memoryStoreState } from "../adapters/memory/state.ts";
+import { memorySubagentStore } from "../adapters/memory/subagent-store.ts";
 import { memoryTenantDirectory } from "../adapters/memory/tenant-directory.ts";
 import { type Script, scriptedAgentRuntime } from "../adapters/scripted-agent/agent-runtime.ts";
 import { systemClock } from "../adapters/system/clock.ts";
@@ -38,6 +40,8 @@ export async function memoryPool(options: { readonly script?: Script; readonly c
   const queue = breakable(memoryRunQueue({ clock, random, laneWidths: TEST_CATALOG.laneWidths }));
   const bus = breakable(memoryEventBus({ clock, logger }));
   const objects = breakable(memoryObjectStore());
+  const cron = memoryCronStore(state);
+  const subagents = memorySubagentStore(state);
   await memoryTenantDirectory(state).addTenant(TENANT, "shared");
 
   const events: RunEvent[] = [];
@@ -151,6 +155,8 @@ export async function memoryPool(options: { readonly script?: Script; readonly c
     random,
     logger,
     realLedger,
+    cron,
+    subagents,
     ledger,
     sessions,
     queue,

@@ -104,7 +104,7 @@ export async function runAttempt(
     sampling: plan.sampling,
     stepsDone: grant.stepsDone,
     startedTools: grant.startedTools,
-    tools: deps.tools(grant),
+    tools: plan.models.every(takesTools) ? deps.tools(grant) : [],
   };
   const io = agentIO(deps, run, stream, written);
   let outcome: AgentOutcome;
@@ -117,6 +117,9 @@ export async function runAttempt(
   }
   return withPartialText(deps, outcome, lastText(context, written), stream.text());
 }
+
+/** A model that was configured not to (`compat.supportsTools: false`) refuses a request that names tools. */
+const takesTools = ({ compat }: TurnPlan["models"][number]): boolean => compat?.["supportsTools"] !== false;
 
 function agentIO(deps: AttemptDeps, run: ActiveRun, stream: RunStream, written: Written): AgentIO {
   const { grant, signal } = run;

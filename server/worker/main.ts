@@ -56,6 +56,8 @@ export interface WorkerDeps {
   readonly drainGraceMs?: number;
   /** Tools of a run; default none. */
   readonly tools?: (grant: Grant) => readonly AgentTool[];
+  /** Told of each run that has ended, once that is durable. Must not throw; is not waited for. */
+  readonly ended?: (grant: Grant) => void;
   /** Memory for the contexts of hot sessions; default 64 MB. */
   readonly cacheBytes?: number;
   /** Repairs what crashes leave behind also where no control process runs; default true. */
@@ -87,6 +89,7 @@ export async function startWorker(deps: WorkerDeps): Promise<WorkerHandle> {
     ...deps,
     slots: slots(deps.slots),
     tools: deps.tools ?? (() => []),
+    ended: deps.ended ?? (() => undefined),
     bodies: bodyStore(deps),
     media: mediaLoader(deps.objects, MEDIA_BYTES),
     cache: contextCache(deps.cacheBytes ?? CACHE_BYTES),

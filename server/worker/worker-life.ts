@@ -43,6 +43,7 @@ export interface WorkerParts {
   readonly vault: SecretVault;
   readonly runtime: AgentRuntime;
   readonly tools: (grant: Grant) => readonly AgentTool[];
+  readonly ended: (grant: Grant) => void;
   readonly catalog: AgentCatalog;
   readonly keepLease: KeepLease;
   readonly bodies: BodyStore;

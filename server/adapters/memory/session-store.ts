@@ -60,12 +60,7 @@ export function memorySessionStore(state: MemoryStoreState): SessionStore {
     reset: async (tenant, key, reason) => {
       const session = findSession(state, tenant, key);
       if (!session) return null;
-      session.lifecycleRevision++;
-      session.resetSeq = headSeq(session);
-      appendMessage(state, session, resetMessage(state, session, reason), null);
-      session.updatedAt = state.now();
-      session.derivedTitle = null;
-      session.lastMessagePreview = null;
+      resetSession(state, session, reason);
       return sessionRecord(session);
     },
 
@@ -167,11 +162,12 @@ function listSessions(
   tenant: TenantId,
   query: SessionQuery,
 ): { sessions: StoredSession[]; total: number } {
-  const { agentId, activeWithinMs, search, archived, limit, offset = 0, before } = query;
+  const { agentId, activeWithinMs, search, archived, spawnedBy, limit, offset = 0, before } = query;
   const words = search?.toLowerCase();
   const matching = Array.from(state.tenants.get(tenant)?.sessions.values() ?? [])
     .filter((session) => agentId === undefined || session.agentId === agentId)
     .filter((session) => archived === undefined || session.archived === archived)
+    .filter((session) => spawnedBy === undefined || session.spawnedBy === spawnedBy)
     .filter((session) => activeWithinMs === undefined || state.now() - session.updatedAt <= activeWithinMs)
     .filter((session) => words === undefined || searchText(session).includes(words))
     .sort((a, b) => b.updatedAt - a.updatedAt || (a.key > b.key ? -1 : 1));
@@ -188,6 +184,16 @@ function startOfPage(sessions: readonly StoredSession[], before: SessionKey | un
 
 const searchText = ({ key, label, derivedTitle }: StoredSession): string =>
   `${key}\n${label ?? ""}\n${derivedTitle ?? ""}`.toLowerCase();
+
+/** Starts a new history: what was said before is not part of the context any more. */
+export function resetSession(state: MemoryStoreState, session: StoredSession, reason: string): void {
+  session.lifecycleRevision++;
+  session.resetSeq = headSeq(session);
+  appendMessage(state, session, resetMessage(state, session, reason), null);
+  session.updatedAt = state.now();
+  session.derivedTitle = null;
+  session.lastMessagePreview = null;
+}
 
 /** As the genuine gateway writes it, so that its clients draw the same divider. */
 const resetMessage = (state: MemoryStoreState, session: StoredSession, reason: string): NewMessage => ({

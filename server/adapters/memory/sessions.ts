@@ -12,6 +12,8 @@ export function addSession(
   const session: StoredSession = {
     ...identity,
     tenant: tenant.id,
+    spawnedBy: null,
+    spawnDepth: 0,
     baseSeq,
     createdAt: state.now(),
     updatedAt: state.now(),
@@ -62,6 +64,8 @@ export const sessionRecord = (session: StoredSession): SessionRecord => ({
   createdAt: session.createdAt,
   updatedAt: session.updatedAt,
   createdVia: session.createdVia,
+  spawnedBy: session.spawnedBy,
+  spawnDepth: session.spawnDepth,
   lifecycleRevision: session.lifecycleRevision,
   headSeq: headSeq(session),
   headMessageId: session.rows.at(-1)?.messageId ?? null,

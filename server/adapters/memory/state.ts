@@ -77,6 +77,8 @@ export interface StoredSession {
   readonly agentId: AgentId;
   readonly createdAt: number;
   readonly createdVia: string;
+  spawnedBy: SessionKey | null;
+  spawnDepth: number;
   updatedAt: number;
   lifecycleRevision: number;
   resetSeq: number;

@@ -6,7 +6,7 @@ import { storedBody } from "./rows.ts";
 
 /** Columns of SessionRecord; `s` is sessions, `l` its row of session_leases. Times are epoch milliseconds. */
 export const SESSION_COLUMNS = `
-  s.tenant_id, s.session_key, s.session_id, s.agent_id, s.created_via, s.lifecycle_revision, s.label, s.model,
+  s.tenant_id, s.session_key, s.session_id, s.agent_id, s.created_via, s.spawned_by, s.spawn_depth, s.lifecycle_revision, s.label, s.model,
   s.thinking_level, s.verbose_level, s.queue_mode, s.archived, s.pinned, s.input_tokens, s.output_tokens, s.last_preview,
   s.derived_title, s.last_run_id, l.head_seq, l.head_message_id, l.reset_seq,
   floor(extract(epoch FROM s.created_at) * 1000)::float8 AS created_ms,
@@ -22,6 +22,8 @@ export interface SessionRow {
   readonly session_id: string;
   readonly agent_id: string;
   readonly created_via: string;
+  readonly spawned_by: string | null;
+  readonly spawn_depth: number | null;
   readonly lifecycle_revision: number;
   readonly label: string | null;
   readonly model: string | null;
@@ -52,6 +54,8 @@ export const sessionRecord = (row: SessionRow): SessionRecord => ({
   createdAt: row.created_ms,
   updatedAt: row.updated_ms,
   createdVia: row.created_via,
+  spawnedBy: row.spawned_by as SessionKey | null,
+  spawnDepth: row.spawn_depth ?? 0,
   lifecycleRevision: row.lifecycle_revision,
   headSeq: row.head_seq,
   headMessageId: row.head_message_id,

@@ -45,10 +45,17 @@ const LIST_WHERE = `
     AND ($3::float8 IS NULL OR s.updated_at >= clock_timestamp() - make_interval(secs => $3 / 1000))
     AND ($4::text IS NULL OR strpos(lower(concat_ws(' ', s.session_key, s.label, s.derived_title)), lower($4)) > 0)
     AND ($5::boolean IS NULL OR s.archived = $5)`;
-const LIST = `/* sessions.list */ SELECT ${SESSION_COLUMNS} ${FROM_SESSIONS} ${LIST_WHERE}
+const LIST_PAGE = `
     AND ($6::text IS NULL OR (s.updated_at, s.session_key) < (
       SELECT b.updated_at, b.session_key FROM sessions b WHERE b.tenant_id = $1 AND b.session_key = $6))
   ORDER BY s.updated_at DESC, s.session_key DESC LIMIT $7 OFFSET $8`;
+const LIST = `/* sessions.list */ SELECT ${SESSION_COLUMNS} ${FROM_SESSIONS} ${LIST_WHERE} ${LIST_PAGE}`;
+// Subagents of one session are found by their own index: few, however many sessions the tenant has. $9: the session.
+const LIST_CHILDREN = `/* sessions.children */ SELECT ${SESSION_COLUMNS} ${FROM_SESSIONS}
+  JOIN subagent_runs c ON c.tenant_id = s.tenant_id AND c.session_key = s.session_key AND c.requester_key = $9 ${LIST_WHERE} ${LIST_PAGE}`;
+// Params: as COUNT, $6 the session.
+const COUNT_CHILDREN = `/* sessions.count_children */ SELECT count(*) AS total FROM sessions s
+  JOIN subagent_runs c ON c.tenant_id = s.tenant_id AND c.session_key = s.session_key AND c.requester_key = $6 ${LIST_WHERE}`;
 // In the order of an index, so that it is read as far as the count goes and no further.
 const COUNT = `/* sessions.count */ SELECT count(*) AS total FROM (
   SELECT FROM sessions s ${LIST_WHERE} ORDER BY s.updated_at DESC LIMIT ${SESSIONS_COUNTED}) x`;
@@ -296,16 +303,23 @@ async function getSession(
 async function listSessions(
   query: TenantQuery,
   tenant: TenantId,
-  { agentId, activeWithinMs, search, archived, before, limit, offset = 0 }: SessionQuery,
+  { agentId, activeWithinMs, search, archived, spawnedBy, before, limit, offset = 0 }: SessionQuery,
 ): Promise<{ sessions: SessionRecord[]; total: number }> {
   const filter = [tenant, agentId ?? null, activeWithinMs ?? null, search ?? null, archived ?? null];
   // One row more than asked for tells whether there is more.
-  const { rows } = await query<SessionRow>(LIST, [...filter, before ?? null, limit + 1, offset]);
+  const page = [...filter, before ?? null, limit + 1, offset];
+  const { rows } =
+    spawnedBy === undefined
+      ? await query<SessionRow>(LIST, page)
+      : await query<SessionRow>(LIST_CHILDREN, [...page, spawnedBy]);
   const sessions = rows.slice(0, limit).map(sessionRecord);
   const reached = offset + rows.length;
   const isLastPage = before === undefined && rows.length <= limit && (rows.length > 0 || offset === 0);
   if (isLastPage) return { sessions, total: reached };
-  const counted = await query<{ total: number }>(COUNT, filter);
+  const counted =
+    spawnedBy === undefined
+      ? await query<{ total: number }>(COUNT, filter)
+      : await query<{ total: number }>(COUNT_CHILDREN, [...filter, spawnedBy]);
   const total = counted.rows[0]?.total ?? 0;
   // Behind an offset past the end there is nothing that would tell of more.
   return { sessions, total: rows.length > 0 ? Math.max(total, reached) : total };

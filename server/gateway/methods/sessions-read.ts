@@ -27,6 +27,7 @@ const listParams = z.object({
   agentId: z.string().optional(),
   activeMinutes: z.int().min(1).optional(),
   search: z.string().max(512).optional(),
+  spawnedBy: sessionKeyText.optional(),
   archived: z.union([z.boolean(), z.literal("all")]).optional(),
   includeDerivedTitles: z.boolean().optional(),
   includeLastMessage: z.boolean().optional(),
@@ -129,6 +130,7 @@ async function listSessions(call: Call, params: z.infer<typeof listParams>): Pro
     activeWithinMs: params.activeMinutes === undefined ? undefined : params.activeMinutes * 60_000,
     search: params.search,
     archived: params.archived === "all" ? undefined : (params.archived ?? false),
+    spawnedBy: params.spawnedBy === undefined ? undefined : resolveSession(catalog, params.spawnedBy),
   });
   const now = clock.now();
   const options = {

@@ -12,6 +12,7 @@ export const EVENTS = [
   "chat",
   "session.message",
   "sessions.changed",
+  "cron",
   "presence",
   "tick",
   "health",

@@ -32,6 +32,8 @@ export function sessionRecordContract(open: OpenStores): void {
         createdAt: expect.any(Number),
         updatedAt: expect.any(Number),
         createdVia: "test",
+        spawnedBy: null,
+        spawnDepth: 0,
         lifecycleRevision: 1,
         headSeq: 0,
         headMessageId: null,
