@@ -134,6 +134,15 @@ export class ScriptClient {
     await this.quiet();
   }
 
+  /** Waits until the session has no run and nothing more is told of it. */
+  async idle(key: string): Promise<void> {
+    for (let quiet = 0; quiet < 2; ) {
+      await this.quiet();
+      const { session } = await this.do("sessions.describe", { key });
+      quiet = (session as { hasActiveRun?: boolean } | null)?.hasActiveRun === true ? 0 : quiet + 1;
+    }
+  }
+
   /** Waits until no event of this script has come for a moment. */
   async quiet(): Promise<void> {
     const until = performance.now() + QUIET_AT_MOST_MS;
@@ -158,9 +167,22 @@ export class ScriptClient {
     this.script.note(`${label} order`, collapsed);
     this.script.note(`${label} sessions.changed`, [...new Set(names.filter(loose))].sort());
     for (const [n, name] of names.entries()) {
-      if (names.indexOf(name) === n) this.script.note(`${label} ${name}`, events[n]?.payload);
+      if (names.indexOf(name) === n) this.script.note(`${label} ${name}`, withoutRow(events[n]?.payload));
     }
   }
+}
+
+/**
+ * An event without the session's row, which is read when the event is told and so shows one moment or another; rows
+ * are compared where they are asked for. `rowCopied`: its fields stand beside the event's own as well.
+ */
+function withoutRow(payload: Frame["payload"]): unknown {
+  const { session, ...rest } = payload ?? {};
+  const isChange = "reason" in rest || "phase" in rest || "messageSeq" in rest;
+  if (!isChange || "stream" in rest || "state" in rest) return payload;
+  const own = ["sessionKey", "agentId", "reason", "phase", "runId", "ts", "message", "messageId", "messageSeq", "senderIsOwner"];
+  const kept = Object.fromEntries(Object.entries(rest).filter(([name]) => own.includes(name)));
+  return { ...kept, row: session !== undefined, rowCopied: "sharingRole" in rest };
 }
 
 /** An answer without its id: payload, or error, or both. */

@@ -61,7 +61,7 @@ describe("a request that cannot be", () => {
     ["compressed", ["Content-Length: 2", "Content-Encoding: gzip"], "{}", 415, "Content-Encoding"],
     ["no JSON", ["Content-Length: 4"], "{bad", 400, "JSON"],
     ["no UTF-8", ["Content-Length: 2"], Buffer.from([0xff, 0xfe]), 400, "UTF-8"],
-    ["an array", ["Content-Length: 2"], "[]", 400, "expected object"],
+    ["an array", ["Content-Length: 2"], "[]", 400, "must be object"],
     ["too large by its own word", ["Content-Length: 999999999"], "", 413, "Payload too large"],
   ])("%s is one clear error", async (what, headers, body, status, message) => {
     const { port, runs } = await setup();

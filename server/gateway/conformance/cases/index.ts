@@ -1,7 +1,9 @@
 import type { ConformanceCase } from "../script.ts";
 import { agentCases } from "./agent.ts";
+import { catalogCases } from "./catalog.ts";
 import { chatCases } from "./chat.ts";
 import { connectCases } from "./connect.ts";
+import { cronCases } from "./cron.ts";
 import { frameCases } from "./frames.ts";
 import { runCases } from "./runs.ts";
 import { sessionCases } from "./sessions.ts";
@@ -12,6 +14,8 @@ export const CASES: readonly ConformanceCase[] = [
   ...connectCases,
   ...frameCases,
   ...systemCases,
+  ...catalogCases,
+  ...cronCases,
   ...chatCases,
   ...agentCases,
   ...sessionCases,

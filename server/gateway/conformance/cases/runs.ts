@@ -78,4 +78,46 @@ export const runCases: readonly ConformanceCase[] = [
     await scoped.quiet();
     scoped.noteEvents("scoped");
   }),
+  one("events: a call of a tool that is not there", [], async (client, script) => {
+    const message = '[[demo tool=no_such_tool{"a":1} usage=10/5/0]] [[demo text=done usage=20/6/0]] call it';
+    await client.turn(script.named("s"), message, script.named("r"));
+    client.noteEvents("events");
+    const { payload } = await client.socket.request("chat.history", { sessionKey: script.named("s") });
+    script.note("history", payload?.["messages"]);
+  }),
+  ...(["steer", "followup", "collect", "interrupt"] as const).map((queueMode) =>
+    one(`events: two messages, ${queueMode}`, [], async (client, script) => {
+      const sessionKey = script.named("s");
+      const [first, second] = [script.named("r1"), script.named("r2")];
+      await client.do("chat.send", { sessionKey, message: SLOW, idempotencyKey: first });
+      await delta(client, first);
+      await client.ask("second ack", "chat.send", {
+        sessionKey,
+        message: "[[demo text=goodbye usage=20/6/0]] say goodbye",
+        idempotencyKey: second,
+        queueMode,
+      });
+      await client.socket.end(first);
+      await client.idle(sessionKey);
+      script.note("terminal events", {
+        first: terminals(client, first),
+        second: terminals(client, second),
+      });
+      const { payload } = await client.socket.request("chat.history", { sessionKey });
+      const rows = payload?.["messages"] as Record<string, unknown>[];
+      script.note("history", rows.map(({ role, content }) => ({ role, text: textOf(content) })));
+    }),
+  ),
 ];
+
+/** States of the terminal `chat` events of a run, and whether each had a message. */
+const terminals = (client: ScriptClient, runId: string): string[] =>
+  client.socket
+    .chats(runId)
+    .filter(({ state }) => ["final", "aborted", "error"].includes(String(state)))
+    .map(({ state, message }) => `${String(state)}${message === undefined ? "" : " with a message"}`);
+
+const textOf = (content: unknown): string =>
+  Array.isArray(content)
+    ? (content as { text?: string }[]).map(({ text = "" }) => text).join("")
+    : String(content);
