@@ -71,8 +71,8 @@ describe("after connect", () => {
 
   it.each([
     ['{"type":"req","id":7,"method":"health"}', "invalid", /at \/id/],
-    ['{"type":"req","id":"a"}', "a", /at \/method/],
-    ['{"type":"res","id":"a","ok":true}', "a", /at \/type/],
+    ['{"type":"req","id":"a"}', "a", /required property 'method'/],
+    ['{"type":"res","id":"a","method":"health"}', "a", /at \/type/],
     ['{"type":"req","id":"a","method":"health","extra":1}', "a", /unexpected property 'extra'/],
     ["null", "invalid", /must be object/],
     ['"text"', "invalid", /must be object/],
@@ -104,11 +104,11 @@ describe("after connect", () => {
   });
 
   it.each([
-    ["chat.send", {}, /^invalid chat.send params: at \/message: /],
+    ["chat.send", {}, /must have required property 'message'/],
     ["chat.send", { sessionKey: 5, message: "m", idempotencyKey: "k" }, /at \/sessionKey: must be string/],
     ["chat.send", { sessionKey: "", message: "m", idempotencyKey: "k" }, /at \/sessionKey: /],
     ["chat.send", { sessionKey: "s", message: "m", idempotencyKey: "" }, /at \/idempotencyKey: /],
-    ["chat.send", "text", /^invalid chat.send params: at root: /],
+    ["chat.send", "text", /^invalid chat.send params: must be object$/],
     ["chat.history", { sessionKey: "s", limit: 0 }, /^invalid chat.history params: at \/limit: /],
     ["agent.wait", { runId: "r", timeoutMs: -1 }, /^invalid agent.wait params: at \/timeoutMs: /],
   ])("%s with params %j says where and why", async (name, params, why) => {

@@ -81,7 +81,7 @@ function compareOrder(genuine: readonly Json[], pool: readonly Json[], at: strin
 }
 
 function longestCommon(a: readonly string[], b: readonly string[]): string[] {
-  const lengths = Array.from({ length: a.length + 1 }, () => new Array<number>(b.length + 1).fill(0));
+  const lengths = Array.from({ length: a.length + 1 }, () => Array.from(b, () => 0));
   const at = (i: number, j: number): number => lengths[i]?.[j] ?? 0;
   for (let i = a.length - 1; i >= 0; i--) {
     for (let j = b.length - 1; j >= 0; j--) {
@@ -90,7 +90,7 @@ function longestCommon(a: readonly string[], b: readonly string[]): string[] {
     }
   }
   const common: string[] = [];
-  for (let i = 0, j = 0; i < a.length && j < b.length; ) {
+  for (let i = 0, j = 0; i < a.length && j < b.length;) {
     if (a[i] === b[j]) {
       common.push(a[i] as string);
       i++;

@@ -8,22 +8,21 @@ export const eventsOf = (frames: readonly Frame[], prefix: string): Frame[] =>
     return [sessionKey, key, runId].some((name) => typeof name === "string" && name.includes(prefix));
   });
 
+const word = (value: unknown): string => (typeof value === "string" ? value : "");
+const step = (phase: unknown): string => (typeof phase === "string" ? `/${phase}` : "");
+
 /** What an event says, in two or three words: `agent lifecycle/start`, `chat delta`, `sessions.changed send`. */
-export function eventName({ event, payload = {} }: Frame): string {
-  const { state, phase, stream, data, message, reason } = payload as Record<string, Record<string, unknown> | string>;
-  switch (event) {
-    case "chat":
-      return `chat ${String(state)}${typeof phase === "string" ? `/${phase}` : ""}`;
-    case "agent": {
-      const inner = typeof data === "object" ? data["phase"] : undefined;
-      const model = typeof data === "object" && inner === "model" && data["model"] === null ? " null" : "";
-      return `agent ${String(stream)}${typeof inner === "string" ? `/${inner}` : ""}${model}`;
-    }
-    case "session.message":
-      return `session.message ${typeof message === "object" ? String(message["role"]) : ""}`;
-    case "sessions.changed":
-      return `sessions.changed ${String(reason ?? phase)}`;
-    default:
-      return String(event);
+export function eventName({ event = "", payload = {} }: Frame): string {
+  const { state, phase, stream, reason } = payload;
+  if (event === "chat") return `chat ${word(state)}${step(phase)}`;
+  if (event === "agent") {
+    const data = (payload["data"] ?? {}) as Record<string, unknown>;
+    const letGo = data["phase"] === "model" && data["model"] === null ? " null" : "";
+    return `agent ${word(stream)}${step(data["phase"])}${letGo}`;
   }
+  if (event === "session.message") {
+    const { role } = (payload["message"] ?? {}) as Record<string, unknown>;
+    return `session.message ${word(role)}`;
+  }
+  return event === "sessions.changed" ? `sessions.changed ${word(reason ?? phase)}` : event;
 }

@@ -34,7 +34,9 @@ export async function startGenuine(
   config: Readonly<Record<string, unknown>>,
 ): Promise<RunningTarget> {
   if (!existsSync(OPENCLAW)) throw new Error("openclaw is not installed: run `bin/test e2e` once");
-  const { version } = JSON.parse(await readFile(join(OPENCLAW, "package.json"), "utf8")) as { version: string };
+  const { version } = JSON.parse(await readFile(join(OPENCLAW, "package.json"), "utf8")) as {
+    version: string;
+  };
   const port = await freePort();
   const state = join(folder, "state");
   await mkdir(state, { recursive: true, mode: 0o700 });

@@ -22,7 +22,8 @@ const MEASURED =
 /** Fields that count what happened before. */
 const COUNTERS = /^(seq|runSeq|stateVersion|presence|health|messageSeq|rawSeq|generation)$/;
 /** Fields that hold an opaque token of the server's own making. */
-const OPAQUE = /^(nonce|connId|bootId|buildId|hash|source|.*Hash|deltaCursor|lifecycleRevision|itemId|instanceId|ip|host)$/;
+const OPAQUE =
+  /^(nonce|connId|bootId|buildId|hash|source|.*Hash|deltaCursor|lifecycleRevision|itemId|instanceId|ip|host)$/;
 
 /**
  * The recording without its accidents: ids, times, paths, versions and measured numbers become words for what they
@@ -52,7 +53,10 @@ function normaliseText(text: string, { tag, versions }: Accidents, field: string
   if (OPAQUE.test(field) && text !== "") return `<${field}>`;
   if (PATH.test(text)) return "<path>";
   let normal = text.replaceAll(tag, "<tag>");
-  normal = normal.replaceAll(UUID, "<uuid>").replaceAll(ISO_TIME, "<iso time>").replaceAll(LOCAL_ADDRESS, "<address>");
+  normal = normal
+    .replaceAll(UUID, "<uuid>")
+    .replaceAll(ISO_TIME, "<iso time>")
+    .replaceAll(LOCAL_ADDRESS, "<address>");
   for (const version of versions) normal = normal.replaceAll(version, "<version>");
   return normal;
 }

@@ -9,7 +9,10 @@ const { version } = JSON.parse(readFileSync(new URL("../../../package.json", imp
 };
 
 /** A deployment of this checkout with two gateways, configured by the same openclaw.json; clients meet both. */
-export async function startPool(folder: string, config: Readonly<Record<string, unknown>>): Promise<RunningTarget> {
+export async function startPool(
+  folder: string,
+  config: Readonly<Record<string, unknown>>,
+): Promise<RunningTarget> {
   const file = join(folder, "openclaw.json");
   await writeFile(file, JSON.stringify(config), { mode: 0o600 });
   const deployment = await startDeployment({ gateways: 2, workers: 2, args: ["--openclaw-config", file] });

@@ -124,7 +124,10 @@ export class ScriptClient {
     this.socket.raw(text);
     const closed = await this.socket.closing(waitMs).catch(() => null);
     const answers = this.socket.frames.slice(before).filter(({ type }) => type === "res");
-    this.script.note(label, { answers: answers.map((frame) => ({ id: frame.id, ...answerOf(frame) })), closed });
+    this.script.note(label, {
+      answers: answers.map((frame) => ({ id: frame.id, ...answerOf(frame) })),
+      closed,
+    });
   }
 
   /** A run from its request to the quiet after its end. */
@@ -136,7 +139,7 @@ export class ScriptClient {
 
   /** Waits until the session has no run and nothing more is told of it. */
   async idle(key: string): Promise<void> {
-    for (let quiet = 0; quiet < 2; ) {
+    for (let quiet = 0; quiet < 2;) {
       await this.quiet();
       const { session } = await this.do("sessions.describe", { key });
       quiet = (session as { hasActiveRun?: boolean } | null)?.hasActiveRun === true ? 0 : quiet + 1;
@@ -163,24 +166,56 @@ export class ScriptClient {
     const events = eventsOf(frames, this.script.prefix);
     const names = events.map(eventName);
     const loose = (name: string): boolean => name.startsWith("sessions.changed");
-    const collapsed = names.filter((name) => !loose(name)).filter((name, n, all) => name !== all[n - 1]);
-    this.script.note(`${label} order`, collapsed);
+    // Text comes in as many pieces as time allows, the last of them at any moment before the end: it has one place.
+    const order = names.filter((name) => !loose(name)).map((name) => (TEXT_EVENTS.has(name) ? "text" : name));
+    const first = (name: string, n: number): boolean => order.indexOf(name) === n;
+    this.script.note(
+      `${label} order`,
+      order.filter((name, n) => (name === "text" ? first(name, n) : name !== order[n - 1])),
+    );
     this.script.note(`${label} sessions.changed`, [...new Set(names.filter(loose))].sort());
     for (const [n, name] of names.entries()) {
-      if (names.indexOf(name) === n) this.script.note(`${label} ${name}`, withoutRow(events[n]?.payload));
+      if (names.indexOf(name) !== n) continue;
+      const payload = events[n]?.payload;
+      this.script.note(
+        `${label} ${name}`,
+        TEXT_EVENTS.has(name) ? withoutText(payload) : withoutRow(payload),
+      );
     }
   }
 }
+
+/** Names of events that carry a piece of the answer. */
+const TEXT_EVENTS: ReadonlySet<string> = new Set(["agent assistant", "chat delta"]);
+
+/** A piece of an answer without its words: how many of them come at once is a matter of time. */
+const withoutText = (payload: unknown): unknown =>
+  JSON.parse(
+    JSON.stringify(payload, (name, value: unknown) =>
+      ["text", "delta", "deltaText"].includes(name) ? typeof value : value,
+    ),
+  );
 
 /**
  * An event without the session's row, which is read when the event is told and so shows one moment or another; rows
  * are compared where they are asked for. `rowCopied`: its fields stand beside the event's own as well.
  */
-function withoutRow(payload: Frame["payload"]): unknown {
-  const { session, ...rest } = payload ?? {};
+function withoutRow(payload: Frame["payload"] = {}): unknown {
+  const { session, ...rest } = payload;
   const isChange = "reason" in rest || "phase" in rest || "messageSeq" in rest;
   if (!isChange || "stream" in rest || "state" in rest) return payload;
-  const own = ["sessionKey", "agentId", "reason", "phase", "runId", "ts", "message", "messageId", "messageSeq", "senderIsOwner"];
+  const own = [
+    "sessionKey",
+    "agentId",
+    "reason",
+    "phase",
+    "runId",
+    "ts",
+    "message",
+    "messageId",
+    "messageSeq",
+    "senderIsOwner",
+  ];
   const kept = Object.fromEntries(Object.entries(rest).filter(([name]) => own.includes(name)));
   return { ...kept, row: session !== undefined, rowCopied: "sharingRole" in rest };
 }

@@ -53,14 +53,15 @@ export async function startTargets(): Promise<Targets> {
   await guardFolder(folder);
   const model = await startDemoModel({ port: 0, logger: recordingLogger() });
   const folders = { genuine: join(folder, "genuine"), pool: join(folder, "pool") };
-  for (const each of [...Object.values(folders), join(folder, "workspace")]) await mkdir(each, { mode: 0o700 });
+  for (const each of [...Object.values(folders), join(folder, "workspace")])
+    await mkdir(each, { mode: 0o700 });
   const config = configOf(model.url, join(folder, "workspace"));
   const started = await Promise.allSettled([
     startGenuine(folders.genuine, config),
     startPool(folders.pool, config),
   ] as const);
   const close = async (): Promise<void> => {
-    await Promise.all(started.map((one) => (one.status === "fulfilled" ? one.value.close() : undefined)));
+    await Promise.all(started.filter((one) => one.status === "fulfilled").map(({ value }) => value.close()));
     await model.close();
   };
   const [genuine, pool] = started;

@@ -29,23 +29,27 @@ function problemOf(issue: z.core.$ZodIssue): string {
   return `${at(path)}${wordsOf(issue)}`;
 }
 
-const at = (path: readonly PropertyKey[]): string => (path.length === 0 ? "" : `at /${path.map(String).join("/")}: `);
+const at = (path: readonly PropertyKey[]): string =>
+  path.length === 0 ? "" : `at /${path.map(String).join("/")}: `;
 
-/** What OpenClaw's own checks say of the same fault; where they have no words for it, zod's. */
+/** How zod begins where a schema has no words of its own. */
+const ZOD_WORDS = /^(Invalid (input: expected|option)|Too (small|big))/;
+
+/** The schema's own words; else what OpenClaw's checks say of the same fault. */
 function wordsOf(issue: z.core.$ZodIssue): string {
-  switch (issue.code) {
-    case "invalid_type":
-      // Every number in a request is a count, a time or a port.
-      return `must be ${["number", "int"].includes(issue.expected) ? "integer" : issue.expected}`;
-    case "invalid_value":
-      return "must be equal to one of the allowed values";
-    case "too_small":
-      return bound(issue.origin, `>= ${issue.minimum}`, `must not have fewer than ${issue.minimum}`);
-    case "too_big":
-      return bound(issue.origin, `<= ${issue.maximum}`, `must not have more than ${issue.maximum}`);
-    default:
-      return issue.message.replace(/^Invalid input: /, "");
+  if (!ZOD_WORDS.test(issue.message)) return issue.message.replace(/^Invalid input: /, "");
+  // Every number in a request is a count, a time or a port.
+  if (issue.code === "invalid_type") {
+    return `must be ${["number", "int"].includes(issue.expected) ? "integer" : issue.expected}`;
   }
+  if (issue.code === "invalid_value") return "must be equal to one of the allowed values";
+  if (issue.code === "too_small") {
+    return bound(issue.origin, `>= ${issue.minimum}`, `must not have fewer than ${issue.minimum}`);
+  }
+  if (issue.code === "too_big") {
+    return bound(issue.origin, `<= ${issue.maximum}`, `must not have more than ${issue.maximum}`);
+  }
+  return issue.message.replace(/^Invalid input: /, "");
 }
 
 function bound(origin: string, number: string, size: string): string {

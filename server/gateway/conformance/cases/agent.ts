@@ -27,9 +27,9 @@ const params = (script: Script, more: Params = {}): Params => ({
 async function both(client: ScriptClient, script: Script, label: string, asked: Params): Promise<void> {
   const id = client.socket.send("agent", asked);
   const first = await client.socket.response(id);
-  script.note(`${label}, first`, answerOf(first));
+  script.note(`${label} first`, answerOf(first));
   if (first.payload?.["status"] !== "accepted") return;
-  script.note(`${label}, second`, answerOf(await client.socket.response(id, 2)));
+  script.note(`${label} second`, answerOf(await client.socket.response(id, 2)));
 }
 
 /** The request with two responses, and waiting for a run. */
@@ -40,7 +40,12 @@ export const agentCases: readonly ConformanceCase[] = [
     await both(client, script, "again after it", params(script));
   }),
   one("agent: a model that fails", ["agent"], (client, script) =>
-    both(client, script, "new", params(script, { message: '[[demo error=400 message="no such thing"]] fail' })),
+    both(
+      client,
+      script,
+      "new",
+      params(script, { message: '[[demo error=400 message="no such thing"]] fail' }),
+    ),
   ),
   one("agent: bad params", ["agent"], async (client, script) => {
     await client.ask("no message", "agent", params(script, { message: undefined }));

@@ -15,7 +15,13 @@ const one = (
   },
 });
 
-const ALL_SCOPES = ["operator.admin", "operator.read", "operator.write", "operator.approvals", "operator.questions"];
+const ALL_SCOPES = [
+  "operator.admin",
+  "operator.read",
+  "operator.write",
+  "operator.approvals",
+  "operator.questions",
+];
 
 /** Methods that answer what a pool has none of, and that a fresh genuine gateway has none of either. */
 const EMPTY: readonly (readonly [method: string, params?: Params])[] = [
@@ -31,15 +37,25 @@ const EMPTY: readonly (readonly [method: string, params?: Params])[] = [
 export const catalogCases: readonly ConformanceCase[] = [
   one("chat.startup: after a turn", ["chat.startup"], async (client, script) => {
     await client.turn(script.named("s"), SAY_HELLO, script.named("r"));
-    const { payload } = await client.socket.request("chat.startup", { sessionKey: script.named("s"), limit: 10 });
-    const { metadata, agentsList, messages, sessionInfo, ...rest } = payload ?? {};
+    const { payload } = await client.socket.request("chat.startup", {
+      sessionKey: script.named("s"),
+      limit: 10,
+    });
+    const { metadata = {}, agentsList, messages, sessionInfo, ...rest } = payload ?? {};
     script.note("answer", rest);
     script.note("rows", (messages as unknown[]).length);
-    script.note("agents", ((agentsList as Params)["agents"] as Params[]).map(({ id }) => id));
+    const { agents = [] } = (agentsList ?? {}) as { agents?: Params[] };
+    script.note(
+      "agents",
+      agents.map(({ id }) => id),
+    );
     script.note("session", typeof sessionInfo);
-    const { models, commands, ...more } = metadata as Params;
+    const { models = [], commands, ...more } = metadata as Params;
     script.note("metadata", more);
-    script.note("models", (models as Params[]).map(({ id, provider }) => `${String(provider)}/${String(id)}`));
+    script.note(
+      "models",
+      (models as Params[]).map(({ id, provider }) => `${String(provider)}/${String(id)}`),
+    );
     script.note("commands", Array.isArray(commands));
   }),
   one("chat.metadata: plain", ["chat.metadata"], async (client, script) => {
@@ -54,14 +70,21 @@ export const catalogCases: readonly ConformanceCase[] = [
     const sessionKey = script.named("s");
     await client.turn(sessionKey, SAY_HELLO, script.named("r"));
     const { messages } = await client.do("chat.history", { sessionKey });
-    const last = (messages as { __openclaw: { id: string } }[]).at(-1);
-    await client.ask("one", "chat.message.get", { sessionKey, messageId: last?.__openclaw.id });
+    const { __openclaw: last } = (messages as { __openclaw: Params }[]).at(-1)!;
+    await client.ask("one", "chat.message.get", { sessionKey, messageId: last["id"] });
     await client.ask("unknown row", "chat.message.get", { sessionKey, messageId: "none" });
-    await client.ask("unknown session", "chat.message.get", { sessionKey: script.named("none"), messageId: "none" });
+    await client.ask("unknown session", "chat.message.get", {
+      sessionKey: script.named("none"),
+      messageId: "none",
+    });
     await client.ask("no row", "chat.message.get", { sessionKey });
   }),
   one("commands.list: plain", ["commands.list"], async (client, script) => {
-    const { commands } = await client.do("commands.list", { agentId: "main", scope: "text", includeArgs: false });
+    const { commands } = await client.do("commands.list", {
+      agentId: "main",
+      scope: "text",
+      includeArgs: false,
+    });
     const named = (name: string) => (commands as Params[]).find((command) => command["name"] === name);
     for (const name of ["status", "reset", "model", "compact"]) script.note(name, named(name));
     await client.ask("unknown agent", "commands.list", { agentId: "nobody" });
@@ -69,12 +92,17 @@ export const catalogCases: readonly ConformanceCase[] = [
   }),
   one("config.get: shape", ["config.get"], async (client, script) => {
     const { payload } = await client.socket.request("config.get", {});
-    const types = Object.entries(payload ?? {}).map(([name, value]) => [name, Array.isArray(value) ? "list" : typeof value]);
+    const types = Object.entries(payload ?? {}).map(([name, value]) => [
+      name,
+      Array.isArray(value) ? "list" : typeof value,
+    ]);
     script.note("fields", Object.fromEntries(types));
     const text = JSON.stringify(payload);
     script.note("tells its token", text.includes(script.target.token));
   }),
-  one("models.authStatus: plain", ["models.authStatus"], (client) => client.ask("answer", "models.authStatus", {})),
+  one("models.authStatus: plain", ["models.authStatus"], (client) =>
+    client.ask("answer", "models.authStatus", {}),
+  ),
   one("tasks.list: of a session without any", ["tasks.list"], (client, script) =>
     client.ask("answer", "tasks.list", { sessionKey: script.named("s") }),
   ),

@@ -91,15 +91,26 @@ export const chatCases: readonly ConformanceCase[] = [
     ] as const) {
       const { payload } = await client.socket.request("chat.history", { sessionKey, ...params });
       const { messages, hasMore, nextOffset, totalMessages } = payload as Params;
-      const seqs = (messages as { __openclaw: { seq: number } }[]).map(({ __openclaw }) => `row ${__openclaw.seq}`);
-      script.note(label, { seqs, hasMore, totalMessages, ...(nextOffset === undefined ? {} : { nextOffset }) });
+      const seqs = (messages as { __openclaw: { seq: number } }[]).map(
+        ({ __openclaw }) => `row ${__openclaw.seq}`,
+      );
+      script.note(label, {
+        seqs,
+        hasMore,
+        totalMessages,
+        ...(nextOffset === undefined ? {} : { nextOffset }),
+      });
     }
   }),
   one("chat.history: while a run is under way", ["chat.history"], async (client, script) => {
     const sessionKey = script.named("s");
     const params = send(script, { message: "[[demo text=hello chunks=5 delay=500 usage=10/5/0]] slowly" });
     await client.do("chat.send", params);
-    await client.socket.wait(({ event, payload }) => event === "chat" && payload?.["state"] === "delta" && payload["runId"] === script.named("r"), "a delta");
+    await client.socket.wait(
+      ({ event, payload }) =>
+        event === "chat" && payload?.["state"] === "delta" && payload["runId"] === script.named("r"),
+      "a delta",
+    );
     await client.ask("answer", "chat.history", { sessionKey });
     await client.socket.end(script.named("r"));
   }),
@@ -109,7 +120,10 @@ export const chatCases: readonly ConformanceCase[] = [
     await client.ask("unknown run", "chat.abort", { sessionKey, runId: script.named("none") });
     await client.turn(sessionKey, SAY_HELLO, script.named("r"));
     await client.ask("ended run", "chat.abort", { sessionKey, runId: script.named("r") });
-    await client.ask("run of another session", "chat.abort", { sessionKey: script.named("t"), runId: script.named("r") });
+    await client.ask("run of another session", "chat.abort", {
+      sessionKey: script.named("t"),
+      runId: script.named("r"),
+    });
     await client.ask("no key", "chat.abort", {});
     await client.ask("empty run id", "chat.abort", { sessionKey, runId: "" });
   }),
@@ -124,7 +138,10 @@ export const chatCases: readonly ConformanceCase[] = [
     await client.ask("with a label", "chat.inject", { sessionKey, message: "a note", label: "from me" });
     const { payload } = await client.socket.request("chat.history", { sessionKey, limit: 2 });
     script.note("rows", payload?.["messages"]);
-    await client.ask("unknown session", "chat.inject", { sessionKey: script.named("none"), message: "a note" });
+    await client.ask("unknown session", "chat.inject", {
+      sessionKey: script.named("none"),
+      message: "a note",
+    });
     await client.ask("no message", "chat.inject", { sessionKey, message: "" });
   }),
 ];

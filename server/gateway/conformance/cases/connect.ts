@@ -27,14 +27,23 @@ const connecting = (
     }
     script.note("auth", payload?.["auth"]);
     for (const method of ["health", "sessions.list", "chat.abort"]) {
-      const asked = await stranger.socket.request(method, method === "chat.abort" ? { sessionKey: "none" } : {});
+      const asked = await stranger.socket.request(
+        method,
+        method === "chat.abort" ? { sessionKey: "none" } : {},
+      );
       script.note(`${method} after it`, asked.ok === true ? "ok" : asked.error);
     }
   },
 });
 
 /** A device of its own, with a proof for the challenge of that socket. */
-function device(stranger: ScriptClient, id: string, mode: string, scopes: readonly string[], token: string): Params {
+function device(
+  stranger: ScriptClient,
+  id: string,
+  mode: string,
+  scopes: readonly string[],
+  token: string,
+): Params {
   const { publicKey, privateKey } = generateKeyPairSync("ed25519");
   const raw = publicKey.export({ type: "spki", format: "der" }).subarray(-32);
   const challenge = stranger.socket.events("connect.challenge")[0]?.payload ?? {};
@@ -84,7 +93,9 @@ export const connectCases: readonly ConformanceCase[] = [
       script.note("features.events", [typeof (events as string[])[0]]);
       const { presence, health, ...rest } = snapshot as Params;
       script.note("snapshot", rest);
-      const own = (presence as Params[]).find(({ text }) => String(text).includes("gateway-client")) ?? (presence as Params[])[0];
+      const own =
+        (presence as Params[]).find(({ text }) => String(text).includes("gateway-client")) ??
+        (presence as Params[])[0];
       script.note("snapshot.presence item", own);
       script.note("snapshot.health", { ...(health as Params), sessions: "<below>", agents: "<below>" });
     },

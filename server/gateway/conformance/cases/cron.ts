@@ -44,7 +44,11 @@ export const cronCases: readonly ConformanceCase[] = [
   one("cron.add: bad params", ["cron.add"], async (client, script) => {
     await client.ask("no name", "cron.add", job(script, { name: undefined }));
     await client.ask("no schedule", "cron.add", job(script, { schedule: undefined }));
-    await client.ask("a bad expression", "cron.add", job(script, { schedule: { kind: "cron", expr: "never" } }));
+    await client.ask(
+      "a bad expression",
+      "cron.add",
+      job(script, { schedule: { kind: "cron", expr: "never" } }),
+    );
     await client.ask("an unknown kind", "cron.add", job(script, { schedule: { kind: "moon" } }));
     await client.ask("no payload", "cron.add", job(script, { payload: undefined }));
     await client.ask("unknown target", "cron.add", job(script, { sessionTarget: "nowhere" }));
@@ -54,6 +58,9 @@ export const cronCases: readonly ConformanceCase[] = [
   ),
   one("cron.status: shape", ["cron.status"], async (client, script) => {
     const status = await client.do("cron.status", {});
-    script.note("fields", Object.fromEntries(Object.entries(status).map(([name, value]) => [name, typeof value])));
+    script.note(
+      "fields",
+      Object.fromEntries(Object.entries(status).map(([name, value]) => [name, typeof value])),
+    );
   }),
 ];

@@ -105,7 +105,10 @@ export const runCases: readonly ConformanceCase[] = [
       });
       const { payload } = await client.socket.request("chat.history", { sessionKey });
       const rows = payload?.["messages"] as Record<string, unknown>[];
-      script.note("history", rows.map(({ role, content }) => ({ role, text: textOf(content) })));
+      script.note(
+        "history",
+        rows.map(({ role, content }) => ({ role, text: textOf(content) })),
+      );
     }),
   ),
 ];

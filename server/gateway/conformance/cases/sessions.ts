@@ -1,8 +1,6 @@
 import type { ConformanceCase, Script, ScriptClient } from "../script.ts";
 import { SAY_HELLO } from "./chat.ts";
 
-type Params = Record<string, unknown>;
-
 const one = (
   name: string,
   methods: readonly string[],
@@ -95,10 +93,16 @@ export const sessionCases: readonly ConformanceCase[] = [
     await client.ask("without a key", "sessions.create", {});
     await client.ask("unknown agent", "sessions.create", { key: "agent:nobody:x" });
     await client.ask("unknown model", "sessions.create", { key: script.named("m"), model: "demo/none" });
-    await client.ask("a label that is taken", "sessions.create", { key: script.named("l2"), label: script.named("label") });
+    await client.ask("a label that is taken", "sessions.create", {
+      key: script.named("l2"),
+      label: script.named("label"),
+    });
   }),
   one("sessions.create: with a first message", ["sessions.create"], async (client, script) => {
-    const { payload } = await client.ask("answer", "sessions.create", { key: script.named("s"), message: SAY_HELLO });
+    const { payload } = await client.ask("answer", "sessions.create", {
+      key: script.named("s"),
+      message: SAY_HELLO,
+    });
     const runId = payload?.["runId"];
     if (typeof runId === "string") await client.socket.end(runId);
   }),
@@ -116,7 +120,10 @@ export const sessionCases: readonly ConformanceCase[] = [
     await client.ask("not archived", "sessions.patch", { key, archived: false });
     await client.ask("pinned", "sessions.patch", { key, pinned: true });
     await client.ask("nothing", "sessions.patch", { key });
-    await client.ask("session that is not there", "sessions.patch", { key: script.named("none"), label: script.named("other") });
+    await client.ask("session that is not there", "sessions.patch", {
+      key: script.named("none"),
+      label: script.named("other"),
+    });
     await client.ask("empty label", "sessions.patch", { key, label: "" });
     await client.ask("unknown property", "sessions.patch", { key, fromTheFuture: true });
     await client.ask("no key", "sessions.patch", { label: "x" });
@@ -146,9 +153,17 @@ export const sessionCases: readonly ConformanceCase[] = [
   }),
   one("sessions.send: as chat.send", ["sessions.send"], async (client, script) => {
     const key = script.named("s");
-    await client.ask("unknown session", "sessions.send", { key: script.named("none"), message: SAY_HELLO, idempotencyKey: script.named("n") });
+    await client.ask("unknown session", "sessions.send", {
+      key: script.named("none"),
+      message: SAY_HELLO,
+      idempotencyKey: script.named("n"),
+    });
     await client.do("sessions.create", { key });
-    await client.ask("answer", "sessions.send", { key, message: SAY_HELLO, idempotencyKey: script.named("r") });
+    await client.ask("answer", "sessions.send", {
+      key,
+      message: SAY_HELLO,
+      idempotencyKey: script.named("r"),
+    });
     await client.socket.end(script.named("r"));
     await client.ask("empty message", "sessions.send", { key, message: "" });
     await client.ask("no key", "sessions.send", { message: SAY_HELLO });
@@ -162,7 +177,11 @@ export const sessionCases: readonly ConformanceCase[] = [
       message: "[[demo text=hello chunks=5 delay=1000 usage=10/5/0]] slowly",
       idempotencyKey: script.named("r"),
     });
-    await client.socket.wait(({ event, payload }) => event === "chat" && payload?.["state"] === "delta" && payload["runId"] === script.named("r"), "a delta");
+    await client.socket.wait(
+      ({ event, payload }) =>
+        event === "chat" && payload?.["state"] === "delta" && payload["runId"] === script.named("r"),
+      "a delta",
+    );
     await client.ask("running", "sessions.abort", { key });
     await client.socket.end(script.named("r"));
     await client.quiet();

@@ -33,11 +33,15 @@ export const systemCases: readonly ConformanceCase[] = [
       const client = await script.client();
       await client.do("sessions.create", { key: script.named("s") });
       const { payload } = await client.socket.request("status", {});
-      const { sessions, ...rest } = payload ?? {};
+      const { sessions, tasks, ...rest } = payload ?? {};
       script.note("answer", rest);
+      script.note("tasks", Object.keys(tasks as Params).sort());
       const { recent, count, byAgent, ...store } = sessions as Params;
       script.note("sessions", { ...store, count: typeof count, byAgent: Array.isArray(byAgent) });
-      script.note("recent session", (recent as Params[]).find(({ key }) => key === script.canonical("s")));
+      script.note(
+        "recent session",
+        (recent as Params[]).find(({ key }) => key === script.canonical("s")),
+      );
     },
   },
   {
