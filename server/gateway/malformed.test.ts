@@ -85,6 +85,17 @@ describe("after connect", () => {
     expect((await client.request("health")).ok).toBe(true);
   });
 
+  it("what an error repeats of the request is cut short", async () => {
+    const client = await open();
+    const long = "x".repeat(200_000);
+    const { error } = await client.request("agent.identity.get", { agentId: long });
+    expect(error).toMatchObject({
+      code: "INVALID_REQUEST",
+      message: expect.stringContaining('Agent "xxx') as unknown,
+    });
+    expect(JSON.stringify(error).length).toBeLessThan(3_000);
+  });
+
   it("an unknown method is named", async () => {
     const response = await (await open()).request("sessions.unsubscribe");
     expect(response.error).toEqual({

@@ -201,24 +201,21 @@ const withoutText = (payload: unknown): unknown =>
  * are compared where they are asked for. `rowCopied`: its fields stand beside the event's own as well.
  */
 function withoutRow(payload: Frame["payload"] = {}): unknown {
-  const { session, ...rest } = payload;
-  const isChange = "reason" in rest || "phase" in rest || "messageSeq" in rest;
-  if (!isChange || "stream" in rest || "state" in rest) return payload;
-  const own = [
-    "sessionKey",
-    "agentId",
-    "reason",
-    "phase",
-    "runId",
-    "ts",
-    "message",
-    "messageId",
-    "messageSeq",
-    "senderIsOwner",
-  ];
-  const kept = Object.fromEntries(Object.entries(rest).filter(([name]) => own.includes(name)));
-  return { ...kept, row: session !== undefined, rowCopied: "sharingRole" in rest };
+  const isChange = !("state" in payload || "stream" in payload);
+  if (!isChange && payload["session"] === undefined) return payload;
+  const own = (name: string): boolean => EVENT_FIELDS.has(name) && !(isChange && name === "sessionId");
+  const kept = Object.fromEntries(Object.entries(payload).filter(([name]) => own(name)));
+  // The genuine gateway puts the row on some events of a run as well, by the moment.
+  return isChange ? { ...kept, row: "session" in payload, rowCopied: "sharingRole" in payload } : kept;
 }
+
+/** Fields of events that are their own and not the session row's. */
+const EVENT_FIELDS: ReadonlySet<string> = new Set(
+  (
+    "sessionKey agentId sessionId reason phase runId ts message messageId messageSeq senderIsOwner " +
+    "stream state data seq runSeq isHeartbeat lane deltaText stopReason usage errorMessage errorKind errorDetail"
+  ).split(" "),
+);
 
 /** An answer without its id: payload, or error, or both. */
 export const answerOf = ({ ok, payload, error }: Frame): object => ({

@@ -6,6 +6,7 @@ import { recordingLogger } from "../../testing/recording-logger.ts";
 import { startGenuine } from "./genuine.ts";
 import { startPool } from "./pool.ts";
 import type { RunningTarget } from "./script.ts";
+import { warm } from "./warm.ts";
 
 export interface Targets {
   readonly genuine: RunningTarget;
@@ -66,7 +67,12 @@ export async function startTargets(): Promise<Targets> {
   };
   const [genuine, pool] = started;
   if (genuine.status === "fulfilled" && pool.status === "fulfilled") {
-    return { genuine: genuine.value, pool: pool.value, close };
+    const targets = { genuine: genuine.value, pool: pool.value, close };
+    await Promise.all([warm(targets.genuine), warm(targets.pool)]).catch(async (error: unknown) => {
+      await close();
+      throw error;
+    });
+    return targets;
   }
   await close();
   throw (genuine.status === "rejected" ? genuine : (pool as PromiseRejectedResult)).reason;
