@@ -198,9 +198,12 @@ describe("the genuine Control UI, unmodified, in a browser", () => {
     await answer(page, "look at this").waitFor(SHOWN);
     const shown = page.locator(".chat-group.user img").last();
     await shown.waitFor(SHOWN);
-    await until(() => shown.evaluate((image: HTMLImageElement) => image.naturalWidth === 8), {
-      what: "the picture",
-    });
+    await until(
+      () => shown.evaluate((image) => (image as unknown as { naturalWidth: number }).naturalWidth === 8),
+      {
+        what: "the picture",
+      },
+    );
     await screenshot("a-picture");
     await say(page, "/compact");
     await page.keyboard.press("Enter"); // the first one takes the command from the list
