@@ -11,6 +11,12 @@ const PACKAGE = fileURLToPath(new URL("../../.cache/openclaw/node_modules/opencl
 /** Of whatever the page shows by itself: it starts in 3 s on two busy cores. */
 const SHOWN = { timeout: 30_000 };
 
+/** A red square of 8 by 8. */
+const PNG = Buffer.from(
+  "iVBORw0KGgoAAAANSUhEUgAAAAgAAAAICAIAAABLbSncAAAAEklEQVR4nGP4z8CAFWEXHbQSACj/P8Fu7N9hAAAAAElFTkSuQmCC",
+  "base64",
+);
+
 let deployment: TestDeployment;
 let browser: Browser;
 let url: string;
@@ -56,8 +62,9 @@ async function killGateway({ sockets }: TestPage): Promise<void> {
 }
 
 async function say(page: Page, text: string): Promise<void> {
-  await composer(page).fill(text);
-  await composer(page).press("Enter");
+  const box = page.locator("textarea:visible").first(); // its placeholder is another one beside an attachment
+  await box.fill(text);
+  await box.press("Enter");
 }
 
 /** The gateway that has the page's socket. */
@@ -177,5 +184,34 @@ describe("the genuine Control UI, unmodified, in a browser", () => {
       expect(await bubble(page, `who is there the ${time} time`).count()).toBe(2); // the question and its echo
     }
     expect(loads).toBe(0); // the page went on as it was
+  });
+
+  it("shows a picture that was sent, also after a reload, and the line where the session was compacted", async () => {
+    const { page, faults, screenshot } = await open("chat/main/alpha");
+    await page
+      .locator("input[type=file]")
+      .first()
+      .setInputFiles({ name: "red.png", mimeType: "image/png", buffer: PNG });
+    await say(page, "look at this");
+    await answer(page, "look at this").waitFor(SHOWN);
+    await page.reload();
+    await answer(page, "look at this").waitFor(SHOWN);
+    const shown = page.locator(".chat-group.user img").last();
+    await shown.waitFor(SHOWN);
+    await until(
+      () => shown.evaluate((image) => (image as unknown as { naturalWidth: number }).naturalWidth === 8),
+      {
+        what: "the picture",
+      },
+    );
+    await screenshot("a-picture");
+    await say(page, "/compact");
+    await page.keyboard.press("Enter"); // the first one takes the command from the list
+    const line = page.getByText(/compacted/i).first();
+    await line.waitFor(SHOWN);
+    await page.reload();
+    await line.waitFor(SHOWN);
+    await screenshot("b-compacted");
+    expect(faults).toEqual([]);
   });
 });
