@@ -300,12 +300,16 @@ async function getSession(
   return rows[0] ? sessionRecord(rows[0]) : null;
 }
 
+const CENTURY_MS = 100 * 365 * 86_400_000;
+
 async function listSessions(
   query: TenantQuery,
   tenant: TenantId,
   { agentId, activeWithinMs, search, archived, spawnedBy, before, limit, offset = 0 }: SessionQuery,
 ): Promise<{ sessions: SessionRecord[]; total: number }> {
-  const filter = [tenant, agentId ?? null, activeWithinMs ?? null, search ?? null, archived ?? null];
+  // What is longer than a timestamp reaches back is of all time.
+  const within = activeWithinMs === undefined || activeWithinMs > CENTURY_MS ? null : activeWithinMs;
+  const filter = [tenant, agentId ?? null, within, search ?? null, archived ?? null];
   // One row more than asked for tells whether there is more.
   const page = [...filter, before ?? null, limit + 1, offset];
   const { rows } =

@@ -75,7 +75,7 @@ async function hold<T>(property: fc.IAsyncProperty<T>, share: number): Promise<n
   greeted.catch(() => undefined);
   const played = await fc.check(property, parameters<T>(share));
   greeting.abort();
-  if (played.failed) throw new Error(shortReport(String(await fc.asyncDefaultReportMessage(played))));
+  if (played.failed) throw await failure(played);
   await greeted;
   expect(await deployment.pidOf("gateway-1")).toBe(pid);
   expect((await fetch(`${target.url.replace("ws", "http")}/healthz`)).ok).toBe(true);
@@ -84,11 +84,12 @@ async function hold<T>(property: fc.IAsyncProperty<T>, share: number): Promise<n
   return played.numRuns;
 }
 
-/** fast-check's report; one character many times over is told by its number. */
-const shortReport = (report: string): string =>
-  report
-    .replaceAll(/(.)\1{80,}/gsu, (run: string, one: string) => `${one}…(${run.length} times)`)
-    .slice(0, 8_000);
+/** What went wrong, and fast-check's report; one character many times over is told by its number. */
+async function failure<T>(played: fc.RunDetails<T>): Promise<Error> {
+  const report = `${String(played.errorInstance)}\n${await fc.asyncDefaultReportMessage(played)}`;
+  const told = (run: string, one: string): string => `${one}…(${run.length} times)`;
+  return new Error(report.replaceAll(/(.)\1{80,}/gsu, told).slice(0, 8_000));
+}
 
 /** Fewer cases in that time would mean that the test waits where it should send. */
 const CASES_MIN = 20;

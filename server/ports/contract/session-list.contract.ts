@@ -82,6 +82,9 @@ export function sessionListContract(open: OpenStores): void {
       await sessions.create(tenant, newSession(young));
       expect(await keysOf(sessions, tenant, { agentId: agentId("work") })).toEqual([other]);
       expect(await keysOf(sessions, tenant, { activeWithinMs: 30_000 })).toEqual([young, other]);
+      // Longer than any calendar: of all time.
+      const forever = { activeWithinMs: Number.MAX_SAFE_INTEGER * 60_000 };
+      expect(await keysOf(sessions, tenant, forever)).toEqual(await keysOf(sessions, tenant, {}));
       expect(await keysOf(sessions, tenant, { archived: true })).toEqual([archived]);
       expect(await keysOf(sessions, tenant, { archived: false })).toEqual([young, other, old]);
       expect(await sessions.list(tenant, { limit: 1, archived: false })).toMatchObject({ total: 3 });
