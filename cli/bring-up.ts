@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { existsSync, realpathSync } from "node:fs";
+import { existsSync } from "node:fs";
 import path from "node:path";
 import { isHAError } from "../server/core/errors.ts";
 import { loadDeploymentFile } from "../server/deployment-config.ts";
@@ -15,6 +15,7 @@ import type { DeploymentView } from "../server/supervisor/view.ts";
 import type { CliContext } from "./context.ts";
 import type { TopologyChoice, UpFlags } from "./desired-topology.ts";
 import { choiceOfEnvironment, choiceOfFlags, requireTopology, resolveTopology } from "./desired-topology.ts";
+import { findControlUi, namedControlUi } from "./find-control-ui.ts";
 import { statusText } from "./status-text.ts";
 import { order } from "./supervisor.ts";
 
@@ -75,7 +76,7 @@ async function plan(
     desired: {
       ...desired,
       configRevision: config.revision,
-      controlUi: desired.controlUi ?? installedControlUi(context),
+      controlUi: controlUiOf(context, desired, kept),
     },
     secrets: {
       ...urls,
@@ -126,15 +127,16 @@ async function requirePrograms(
   await installMissing(missing, folders, env, (text) => output.progress(text), signal);
 }
 
-/** `dist/control-ui` of the openclaw package whose program is on PATH; null where there is none. */
-function installedControlUi({ env }: CliContext): string | null {
-  for (const folder of (env["PATH"] ?? "").split(path.delimiter)) {
-    const program = path.join(folder, "openclaw");
-    if (!path.isAbsolute(folder) || !existsSync(program)) continue;
-    const built = path.join(path.dirname(realpathSync(program)), "dist", "control-ui");
-    if (existsSync(path.join(built, "index.html"))) return built;
-  }
-  return null;
+/** The one that was named now, else the kept one while it is there, else an installed one; null where there is none. */
+function controlUiOf(
+  { cwd, env }: CliContext,
+  desired: DesiredTopology,
+  kept: DesiredTopology | null,
+): string | null {
+  const { controlUi } = desired;
+  if (controlUi !== null && controlUi !== kept?.controlUi) return namedControlUi(controlUi);
+  if (controlUi !== null && existsSync(path.join(controlUi, "index.html"))) return controlUi;
+  return findControlUi(cwd, env);
 }
 
 function pick(env: CliContext["env"], names: readonly string[]): Record<string, string> {

@@ -6,6 +6,7 @@ describe("status for people", () => {
   it("is a table of instances, stores, tenants and the queue", () => {
     expect(statusText(exampleView(), EXAMPLE_NOW)).toBe(`default (v2) is ready
 gateway  ws://127.0.0.1:18789  http://127.0.0.1:18789
+ui       http://127.0.0.1:18789/
 data     /data
 
 INSTANCE   STATE    PID  UP      RESTARTS  URL

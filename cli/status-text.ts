@@ -11,6 +11,7 @@ export function statusText(view: DeploymentView, now: number): string {
     if (view.failure.hint !== null) lines.push(`hint: ${view.failure.hint}`);
   }
   if (view.gateway !== null) lines.push(`gateway  ${view.gateway.url}  ${view.gateway.httpUrl}`);
+  if (view.gateway !== null) lines.push(`ui       ${view.gateway.controlUiUrl ?? NO_UI}`);
   lines.push(`data     ${view.dataDir}`);
   const unwatched = view.supervisor.pid === null && view.phase !== "stopped";
   if (unwatched) lines.push("no supervisor is running: `openclaw-ha up` starts one, which takes over");
@@ -38,6 +39,8 @@ export function statusText(view: DeploymentView, now: number): string {
   if (view.phase !== "stopped") lines.push("", queueText(view.queue));
   return lines.join("\n");
 }
+
+const NO_UI = "none (npm install -g openclaw, or up --control-ui DIR)";
 
 const headline = ({ name, phase, topology }: DeploymentView): string =>
   `${name} (${topology}) is ${phase === "stopped" ? "stopped" : phase}`;

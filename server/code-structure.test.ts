@@ -32,7 +32,7 @@ function readModule(file: string): Module {
 
 /** Benchmarks put parts of the product together as they like, as tests do. */
 const isTest = (file: string): boolean =>
-  /\.test\.ts$|^(server|cli)\/testing\/|^server\/ports\/contract\/|\/fixtures\/|\.fixture\.ts$|^chaos\/(crash|bugs)\/|^loadtest\/bench\//.test(
+  /\.test\.ts$|^(server|cli)\/testing\/|^server\/ports\/contract\/|^server\/gateway\/(conformance|fuzz)\/|\/fixtures\/|\.fixture\.ts$|^chaos\/(crash|bugs)\/|^loadtest\/bench\//.test(
     file,
   );
 

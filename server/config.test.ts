@@ -32,6 +32,7 @@ describe("instance configuration", () => {
       openclawConfigPath: null,
       demoModelUrl: null,
       sharedPort: null,
+      controlUi: null,
       slots: 64,
       pools: ["shared"],
       drainGraceMs: 10_000,

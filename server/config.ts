@@ -43,6 +43,8 @@ export interface InstanceConfig {
   readonly port: number;
   /** The port that all gateways of the machine listen on together (SO_REUSEPORT). */
   readonly sharedPort: number | null;
+  /** Folder of OpenClaw's built Control UI; null: a page says how to get one. */
+  readonly controlUi: string | null;
   /** Sessions that a worker executes at once. */
   readonly slots: number;
   /** Pools that a worker serves. */
@@ -126,6 +128,7 @@ export function readInstanceConfig(role: InstanceRole, env: Environment): Instan
     openclawConfigPath: read.optional("OPENCLAW_HA_OPENCLAW_CONFIG"),
     demoModelUrl: read.url("OPENCLAW_HA_DEMO_MODEL_URL", ["http:", "https:"]),
     sharedPort: read.integer("OPENCLAW_HA_SHARED_PORT", 0, 0, 65_535) || null,
+    controlUi: read.optional("OPENCLAW_HA_CONTROL_UI"),
     slots: read.integer("OPENCLAW_HA_SLOTS", 64, 1, 4096),
     pools: readPools(read),
     drainGraceMs: read.integer("OPENCLAW_HA_DRAIN_GRACE_MS", 10_000, 0, 3_600_000),

@@ -51,8 +51,16 @@ export async function serve(options: ServeOptions): Promise<void> {
 
 async function serveGateway(ports: Ports, { config, role, version }: ServeOptions): Promise<Served> {
   const { startGateway } = await import("./gateway/main.ts");
-  const { instance, host, port, sharedPort } = config;
-  const settings = { instance, version, host, port, sharedPort: sharedPort ?? undefined };
+  const { instance, host, port, sharedPort, controlUi } = config;
+  const settings = {
+    instance,
+    version,
+    host,
+    port,
+    sharedPort: sharedPort ?? undefined,
+    controlUi,
+    allowedOrigins: ports.allowedOrigins,
+  };
   const gateway = await startGateway({ ...ports, settings });
   const load = reporter(ports, role, {
     instance,
@@ -67,7 +75,10 @@ async function serveWorker(ports: Ports, options: ServeOptions): Promise<Served>
   const { startWorker } = await import("./worker/main.ts");
   const { instance, pools, slots, drainGraceMs } = config;
   const parts = await openWorkerParts(config, ports);
-  const worker = await startWorker({ ...ports, ...parts, instance, pools, slots, drainGraceMs });
+  const { agentTools } = await import("./agent-tools/registry.ts");
+  const { tellParents } = await import("./subagents/tell-parents.ts");
+  const agents = { tools: agentTools(ports), ended: tellParents(ports) };
+  const worker = await startWorker({ ...ports, ...parts, ...agents, instance, pools, slots, drainGraceMs });
   const probe = await openProbe(options, () => (worker.workerId === null ? ["not registered"] : []));
   await Promise.race([worker.registered(), aborted(signal)]); // a store that is away must not hold up the end
   const load = reporter(ports, options.role, {

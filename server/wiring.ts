@@ -2,10 +2,12 @@ import { jsonLogger } from "./adapters/system/logger.ts";
 import { systemClock } from "./adapters/system/clock.ts";
 import { systemRandom } from "./adapters/system/random.ts";
 import { configSecretVault } from "./adapters/memory/config-vault.ts";
+import { postgresCronStore } from "./adapters/postgres/cron-store.ts";
 import { postgresPool } from "./adapters/postgres/pool.ts";
 import { postgresRunLedger } from "./adapters/postgres/run-ledger.ts";
 import { postgresScalingStore } from "./adapters/postgres/scaling-store.ts";
 import { postgresSessionStore } from "./adapters/postgres/session-store.ts";
+import { postgresSubagentStore } from "./adapters/postgres/subagent-store.ts";
 import { postgresTenantDirectory } from "./adapters/postgres/tenant-directory.ts";
 import type { Environment, InstanceConfig, LogLevel, ObjectsConfig } from "./config.ts";
 import type { AgentCatalog } from "./core/catalog.ts";
@@ -13,6 +15,7 @@ import type { ConfigView } from "./core/config-view.ts";
 import { loadOpenClawConfig } from "./openclaw-config/load.ts";
 import type { AgentRuntime } from "./ports/agent-runtime.ts";
 import type { Clock } from "./ports/clock.ts";
+import type { CronStore } from "./ports/cron-store.ts";
 import type { TenantDirectory } from "./ports/directory.ts";
 import type { EventBus } from "./ports/event-bus.ts";
 import type { Logger } from "./ports/logger.ts";
@@ -23,6 +26,7 @@ import type { RunQueue } from "./ports/run-queue.ts";
 import type { ScalingStore } from "./ports/scaling-store.ts";
 import type { SecretVault } from "./ports/secret-vault.ts";
 import type { SessionStore } from "./ports/session-store.ts";
+import type { SubagentStore } from "./ports/subagent-store.ts";
 import type { KeepLease } from "./worker/keep-lease.ts";
 
 /** Everything that a process of the pool is given; nobody else knows an adapter. */
@@ -31,6 +35,8 @@ export interface Ports {
   readonly sessions: SessionStore;
   readonly directory: TenantDirectory;
   readonly scaling: ScalingStore;
+  readonly cron: CronStore;
+  readonly subagents: SubagentStore;
   readonly queue: RunQueue;
   readonly bus: EventBus;
   readonly objects: ObjectStore;
@@ -40,6 +46,8 @@ export interface Ports {
   readonly logger: Logger;
   readonly catalog: AgentCatalog;
   readonly configView: ConfigView;
+  /** Where browsers may come from beside the gateways' own addresses. */
+  readonly allowedOrigins: readonly string[];
   /** Closes in the reverse order of opening; safe while stores are away. */
   close(): Promise<void>;
 }
@@ -67,7 +75,7 @@ export const instanceLogger = (
  */
 export async function openPorts(config: InstanceConfig, logger: Logger, env: Environment): Promise<Ports> {
   const { clock, random } = systemPorts;
-  const { catalog, view, providerKeys } = loadOpenClawConfig({
+  const { allowedOrigins, catalog, view, providerKeys } = loadOpenClawConfig({
     path: config.openclawConfigPath,
     env,
     demoModelUrl: config.demoModelUrl,
@@ -89,12 +97,15 @@ export async function openPorts(config: InstanceConfig, logger: Logger, env: Env
     sessions: postgresSessionStore({ pool, random }),
     directory: postgresTenantDirectory({ pool }),
     scaling: postgresScalingStore({ pool }),
+    cron: postgresCronStore({ pool }),
+    subagents: postgresSubagentStore({ pool }),
     queue,
     bus,
     objects,
     vault: configSecretVault(providerKeys),
     catalog,
     configView: view,
+    allowedOrigins,
     async close() {
       await Promise.allSettled([queue.close(), bus.close(), objects.close()]);
       await pool.end();

@@ -122,7 +122,7 @@ describe("cross-talk", () => {
 
   it("counts tenants and sessions that had an answer, keys of two tenants apart", () => {
     const evidence = soundEvidence({ seed: 2, tenants: 3, sessions: 4, runs: 2 });
-    expect(breadthOf(evidence)).toEqual({ tenants: 3, sessions: 12, runs: 24 });
+    expect(breadthOf(evidence)).toEqual({ tenants: 3, sessions: 12, runs: 26 });
     evidence.stores.runs = evidence.stores.runs.map((run) => ({ ...run, status: "queued" }));
     expect(breadthOf({ ...evidence })).toEqual({ tenants: 0, sessions: 0, runs: 0 });
   });

@@ -1,6 +1,8 @@
 import type { PlantedBug } from "./planted-bug.ts";
 
 const GRANTS = "migrate/sql/000004_grants.sql";
+const START_NEXT = "migrate/sql/000021_queue_modes_grant.sql";
+const ACCEPT = "migrate/sql/000020_queue_modes_accept.sql";
 const WORKERS = "migrate/sql/000005_workers.sql";
 
 /** Bugs of what PostgreSQL decides: leases, tokens, order, idempotency. */
@@ -12,7 +14,7 @@ export const LEDGER_BUGS: readonly PlantedBug[] = [
     trial: "busy",
     edits: [
       {
-        file: GRANTS,
+        file: START_NEXT,
         find: "SELECT l.tenant_id, l.session_key, l.fencing_token + 1 AS token, l.pool, l.head_seq,",
         replace:
           "SELECT l.tenant_id, l.session_key, greatest(l.fencing_token, 1) AS token, l.pool, l.head_seq,",
@@ -109,7 +111,7 @@ export const LEDGER_BUGS: readonly PlantedBug[] = [
     trial: "busy",
     edits: [
       {
-        file: GRANTS,
+        file: START_NEXT,
         find: "      ORDER BY r.run_order LIMIT 1",
         replace: "      ORDER BY r.run_order DESC LIMIT 1",
       },
@@ -122,12 +124,12 @@ export const LEDGER_BUGS: readonly PlantedBug[] = [
     trial: "busy",
     edits: [
       {
-        file: "migrate/sql/000003_accept.sql",
+        file: ACCEPT,
         find: "             WHEN i.session_key = b.s AND i.request_hash = decode(b.h, 'hex') THEN 'existing'",
         replace: "             WHEN true THEN 'existing'",
       },
       {
-        file: "migrate/sql/000003_accept.sql",
+        file: ACCEPT,
         find: "        CASE WHEN i.session_key = b.s AND i.request_hash = decode(b.h, 'hex') AND NOT t.disabled THEN r.record END",
         replace: "        CASE WHEN NOT t.disabled THEN r.record END",
       },

@@ -46,6 +46,7 @@ function recordWith(changes: Changes = {}): TrafficRecord {
         runId,
         sessionKey: SESSION,
         runOrder: i + 1,
+        mergedInto: null,
         token: i + 1,
         error: null,
       };

@@ -35,6 +35,7 @@ import { rollingRestartWorkers } from "./rolling-restart-workers.ts";
 import { s3Killed } from "./s3-killed.ts";
 import { s3Paused } from "./s3-paused.ts";
 import { slowNetwork } from "./slow-network.ts";
+import { steeredWorkerKilled } from "./steered-worker-killed.ts";
 import { supervisorKilled } from "./supervisor-killed.ts";
 import { supervisorPaused } from "./supervisor-paused.ts";
 import { supervisorTerminated } from "./supervisor-terminated.ts";
@@ -54,6 +55,7 @@ export const SCENARIOS: readonly Scenario[] = [
   workerHiccup,
   workerPaused,
   workersAllKilled,
+  steeredWorkerKilled,
   gatewayKilled,
   gatewayTerminated,
   gatewayPaused,

@@ -46,6 +46,19 @@ export const LARGE_MESSAGES: TrafficSpec = {
   mix: { ...MAIN_TRAFFIC.mix, large: 0.6 },
 };
 
+/**
+ * Two sessions in which somebody always says something more, in any mode, while a turn is under way; most turns call a
+ * tool, so that there is a moment at which a message may join them.
+ */
+export const QUEUE_MODES: TrafficSpec = {
+  ...MAIN_TRAFFIC,
+  sessions: 2,
+  perSecond: 10,
+  hot: 0.5,
+  directives: ["latency=250 tool=look", "latency=250 tool=look", "chunks=6 delay=40"],
+  mix: { ...MAIN_TRAFFIC.mix, interrupts: 0.7, aborts: 0.02 },
+};
+
 /** Many sessions and none that is hot: what holds one of them up does not hold up the next message. */
 export const SPREAD_OUT: TrafficSpec = { ...MAIN_TRAFFIC, sessions: 24, perSecond: 10, hot: 0 };
 

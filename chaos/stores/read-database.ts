@@ -10,7 +10,7 @@ type FromDatabase = Pick<StoresSnapshot, "runs" | "rows" | "leases" | "steps" | 
 const ms = (column: string): string => `(extract(epoch FROM ${column}) * 1000)::float8`;
 
 const RUNS = `SELECT tenant_id AS tenant, run_id AS "runId", session_key AS "sessionKey", run_order::int AS "runOrder",
-    status, attempt, failures, fencing_token::int AS token, result ->> 'text' AS text,
+    status, attempt, failures, fencing_token::int AS token, result ->> 'text' AS text, result ->> 'mergedInto' AS "mergedInto",
     coalesce(error ->> 'message', error::text) AS error, ${ms("accepted_at")} AS "acceptedAt",
     ${ms("started_at")} AS "startedAt", ${ms("ended_at")} AS "endedAt"
   FROM openclaw_ha.runs WHERE starts_with(session_key, $1) ORDER BY tenant_id, session_key, run_order`;

@@ -19,6 +19,8 @@ const run = z.object({
   /** Of the newest grant under which it was written. */
   token: z.number(),
   text: z.string().nullable(),
+  /** The run in whose turn the message was answered; null for one with a turn of its own. */
+  mergedInto: z.string().nullable().default(null),
   error: z.string().nullable(),
   acceptedAt: z.number(),
   startedAt: z.number().nullable(),

@@ -21,6 +21,14 @@ export function finder({ history, stores }: LooseEvidence) {
     },
     /** The n-th run of the first session. */
     run: (n: number) => loose(must(stores.runs[n], `run ${n}`)),
+    /** A run whose message joined the turn of another one. */
+    merged: () =>
+      loose(
+        must(
+          stores.runs.find(({ mergedInto }) => mergedInto !== null),
+          "merged run",
+        ),
+      ),
     row: (is: (row: (typeof stores.rows)[number]) => boolean) => loose(must(stores.rows.find(is), "row")),
     call: (runId: string) =>
       loose(
@@ -118,6 +126,25 @@ export const BROKEN: readonly (readonly [PromiseName, string, Breaking])[] = [
       void (row(({ runId, role }) => runId === run(0).runId && role === "assistant").text = "gone"),
   ],
   [
+    "no-lost-ack",
+    "a message that joined another turn and has an answer of its own",
+    (_, { merged }) => void (merged().text = "an answer"),
+  ],
+  [
+    "idempotent",
+    "a message that joined another turn and stands nowhere",
+    (_, { merged, row }) =>
+      void (row(({ messageId }) => messageId === `${merged().runId}:user`).text = "gone"),
+  ],
+  [
+    "idempotent",
+    "a message that joined another turn twice",
+    (_, { merged, row }) => {
+      const said = row(({ messageId }) => messageId === `${merged().runId}:user`);
+      row(({ runId, role }) => runId === said.runId && role === "user").text += said.text;
+    },
+  ],
+  [
     "idempotent",
     "an ack without a record",
     ({ stores }) => void (stores.idempotency = stores.idempotency.slice(1)),
@@ -197,6 +224,19 @@ export const BROKEN: readonly (readonly [PromiseName, string, Breaking])[] = [
     "fifo",
     "a run that began before the last one had ended",
     (_, { run }) => void (run(1).startedAt = Number(run(0).endedAt) - 1),
+  ],
+  [
+    "fifo",
+    "a message that joined a turn past an older one",
+    ({ stores }, { merged }) => {
+      const joined = merged();
+      const next = stores.runs.find(
+        ({ runOrder, sessionKey, tenant }) =>
+          tenant === joined.tenant && sessionKey === joined.sessionKey && runOrder === joined.runOrder + 1,
+      );
+      if (next === undefined) throw new Error("nothing came after it");
+      [joined.runOrder, next.runOrder] = [next.runOrder, joined.runOrder];
+    },
   ],
   [
     "fifo",

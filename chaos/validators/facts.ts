@@ -47,6 +47,8 @@ export interface Facts {
   readonly runs: ReadonlyMap<string, StoredRun>;
   /** Runs of a session in their order; by tenant and session key. */
   readonly runsOfSession: ReadonlyMap<string, readonly StoredRun[]>;
+  /** Runs whose messages were answered in the turn of another one; by tenant and that one's id. */
+  readonly mergedInto: ReadonlyMap<string, readonly StoredRun[]>;
   /** Rows of a transcript in order; by tenant and session key. */
   readonly rowsOfSession: ReadonlyMap<string, readonly StoredRow[]>;
   readonly rowsOfRun: ReadonlyMap<string, readonly StoredRow[]>;
@@ -103,6 +105,10 @@ function collect(evidence: Evidence): Facts {
     runsOfSession: Map.groupBy(
       stores.runs.toSorted((a, b) => a.runOrder - b.runOrder),
       ({ tenant, sessionKey }) => nameOf(tenant, sessionKey),
+    ),
+    mergedInto: Map.groupBy(
+      stores.runs.filter((run) => run.mergedInto !== null),
+      (run) => nameOf(run.tenant, run.mergedInto ?? ""),
     ),
     rowsOfSession: Map.groupBy(
       stores.rows.toSorted((a, b) => a.seq - b.seq),
@@ -178,7 +184,10 @@ function heardOf(records: readonly HistoryRecord[]): Map<string, Heard[]> {
   return heard;
 }
 
-/** A call names its run by the mark in its text; where two tenants use one key, the canary tells them apart. */
+/**
+ * A call names its run by the mark in its text; where two tenants use one key, the canary tells them apart. The mark may
+ * be that of a message which joined the turn of another run: the call is that one's.
+ */
 function callsOf({ history, stores }: Evidence): CallOfRun[] {
   const byKey = Map.groupBy(stores.runs, ({ runId }) => runId);
   const canaries = new Map(history.header.tenants.map(({ id, canary }) => [id, canary]));
@@ -190,7 +199,10 @@ function callsOf({ history, stores }: Evidence): CallOfRun[] {
         candidates.length > 1
           ? candidates.find(({ tenant }) => call.text.includes(canaries.get(tenant) ?? "\0"))
           : candidates[0];
-      return run === undefined ? [] : [{ call, run }];
+      const turn = run?.mergedInto
+        ? byKey.get(run.mergedInto)?.find(({ tenant }) => tenant === run.tenant)
+        : run;
+      return turn === undefined ? [] : [{ call, run: turn }];
     });
 }
 

@@ -8,7 +8,8 @@ type Findings = ReturnType<typeof findings>;
 /**
  * Runs of a session have the order of their acknowledgements, and are executed in it: what was acknowledged before
  * another was sent comes first, as does on one connection what was acknowledged first as new; the model is asked in
- * that order, one run has ended before the next begins, and the transcript is one chain in that order.
+ * that order, one run has ended before the next begins, and the transcript is one chain in that order. A message that
+ * joins the turn of an older one overtakes none.
  */
 export const fifo: Validator = {
   promise: "fifo",
@@ -20,6 +21,7 @@ export const fifo: Validator = {
       found.looked(runs.length);
       judgeAcks(name, runs, facts, found);
       judgeExecution(name, runs, facts, found);
+      judgeTurns(name, runs, found);
       if (!facts.restarted.has(name)) judgeTranscript(name, runs, facts, found);
     }
     for (const [name, calls] of facts.callsOfSession) {
@@ -72,6 +74,18 @@ function judgeExecution(name: string, runs: readonly StoredRun[], facts: Facts, 
     if (before !== null && (before.endedAt === null || run.startedAt < before.endedAt))
       found.broken(`${shown(name)}: ${run.runId} began before ${before.runId} had ended`);
     before = run;
+  }
+}
+
+/** Along the order of the acknowledgements the turns in which messages are answered never go back. */
+function judgeTurns(name: string, runs: readonly StoredRun[], found: Findings): void {
+  const order = new Map(runs.map((run) => [run.runId, run.runOrder]));
+  let newest = 0;
+  for (const { mergedInto, runId, runOrder } of runs) {
+    const turn = mergedInto === null ? runOrder : (order.get(mergedInto) ?? 0);
+    if (turn < newest || turn > runOrder)
+      found.broken(`${shown(name)}: ${runId} is answered with ${mergedInto}, past those that came before it`);
+    newest = Math.max(newest, turn);
   }
 }
 

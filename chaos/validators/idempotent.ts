@@ -78,8 +78,11 @@ function judgeRun(run: StoredRun, accepted: readonly Operation[], facts: Facts, 
   if (send !== undefined && send.sessionKey !== run.sessionKey)
     found.broken(`${shown(name)} was accepted for ${send.sessionKey} and runs in ${run.sessionKey}`);
   if (facts.restarted.has(nameOf(run.tenant, run.sessionKey))) return;
+  if (run.mergedInto !== null) return judgeMerged(run, run.mergedInto, accepted, facts, found);
   const rows = facts.rowsOfRun.get(name) ?? [];
-  const asked = rows.filter(({ role }) => role === "user");
+  // What was steered in stands among the rows of this run, by its own name.
+  const joined = new Set(facts.mergedInto.get(name)?.map(({ runId }) => `${runId}:user`));
+  const asked = rows.filter(({ messageId, role }) => role === "user" && !joined.has(messageId));
   const wanted = run.startedAt === null ? 0 : 1;
   if (asked.length !== wanted) found.broken(`${shown(name)} stands ${asked.length} times in the transcript`);
   const [row] = asked;
@@ -88,6 +91,24 @@ function judgeRun(run: StoredRun, accepted: readonly Operation[], facts: Facts, 
   const answers = rows.filter(({ role }) => role === "assistant");
   if (answers.length > 1 && !rows.some(({ role }) => role === "toolResult"))
     found.broken(`${shown(name)} was answered ${answers.length} times`);
+}
+
+/** A message that joined another turn is said there, once. */
+function judgeMerged(
+  run: StoredRun,
+  into: string,
+  accepted: readonly Operation[],
+  facts: Facts,
+  found: Findings,
+): void {
+  const said = (facts.rowsOfRun.get(nameOf(run.tenant, into)) ?? []).filter(
+    ({ role, text }) =>
+      role === "user" && accepted.some(({ words }) => words !== null && text.includes(words)),
+  );
+  if (said.length !== 1 && accepted.some(({ words }) => words !== null))
+    found.broken(
+      `${shown(nameOf(run.tenant, run.runId))} joined the turn of ${into} and stands there ${said.length} times`,
+    );
 }
 
 /** A call that was answered in full is not repeated, but by another attempt that did not get its result. */
@@ -103,6 +124,6 @@ function judgeCalls(run: StoredRun, facts: Facts, found: Findings): void {
     found.broken(
       `the model was asked ${whole.length} times for ${shown(name)}, which has ${answers} answers and ${run.attempt} attempts`,
     );
-  if (calls.length === 0 && run.status === "succeeded")
+  if (calls.length === 0 && run.status === "succeeded" && run.mergedInto === null)
     found.broken(`${shown(name)} succeeded without the model`);
 }

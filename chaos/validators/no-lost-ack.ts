@@ -67,7 +67,14 @@ export const noLostAck: Validator = {
 function judgeText(run: StoredRun, sends: readonly Operation[], facts: Facts, found: Findings): void {
   if (run.status !== "succeeded") return;
   const name = nameOf(run.tenant, run.runId);
-  const words = sends.flatMap((send) => (send.words === null || givesText(send) ? [] : [send.words]));
+  if (run.mergedInto !== null) return judgeMerged(run, run.mergedInto, facts, found);
+  // The answer may be to what joined the turn later.
+  const joined = (facts.mergedInto.get(name) ?? []).flatMap(
+    ({ tenant, runId }) => facts.sends.get(nameOf(tenant, runId)) ?? [],
+  );
+  const words = [...sends, ...joined].flatMap((send) =>
+    send.words === null || givesText(send) ? [] : [send.words],
+  );
   if (run.text === null || (words.length > 0 && !words.some((said) => run.text?.includes(said)))) {
     const told = run.text === null ? "no text" : JSON.stringify(run.text.slice(0, 80));
     found.broken(`${shown(name)} succeeded with ${told}, which does not answer what was sent`);
@@ -76,6 +83,16 @@ function judgeText(run: StoredRun, sends: readonly Operation[], facts: Facts, fo
   const answers = (facts.rowsOfRun.get(name) ?? []).filter(({ role }) => role === "assistant");
   if (!answers.some(({ text }) => text === run.text))
     found.broken(`${shown(name)} succeeded, and its answer is not in the transcript`);
+}
+
+/** A message that joined another turn has no answer of its own, and that turn has ended. */
+function judgeMerged(run: StoredRun, into: string, facts: Facts, found: Findings): void {
+  const name = shown(nameOf(run.tenant, run.runId));
+  const turn = facts.runs.get(nameOf(run.tenant, into));
+  if (turn === undefined || turn.sessionKey !== run.sessionKey || turn.mergedInto !== null)
+    found.broken(`${name} joined the turn of ${into}, which is none of its session`);
+  else if (!isTerminal(turn)) found.broken(`${name} joined the turn of ${into}, which is ${turn.status}`);
+  if (run.text !== "") found.broken(`${name} joined the turn of ${into} and has an answer of its own`);
 }
 
 /** The model was told what to answer, so that nothing is repeated. */
@@ -104,7 +121,7 @@ function judgeEnds(ends: readonly Heard[], facts: Facts, found: Findings): void 
       );
     if (end.state !== END_OF[run.status])
       found.broken(`${client} heard that ${shown(name)} ended as ${end.state}; it is ${run.status}`, end.at);
-    else if (run.status === "succeeded" && end.text !== run.text)
+    else if (run.status === "succeeded" && (end.text ?? "") !== (run.text ?? ""))
       found.broken(
         `${client} heard an end of ${shown(name)} with ${end.text?.length ?? 0} characters; ` +
           `${run.text?.length ?? 0} are stored`,

@@ -74,8 +74,9 @@ export function soundEvidence(options: SoundOptions): LooseEvidence {
         });
       let [ackedAt, freeAt, token, seq] = [within(50), 0, 0, 0];
       let parentId: string | null = null;
-      const row = (runId: string, role: string, text: string): void => {
-        const messageId = `${runId}-m${++seq}`;
+      const row = (runId: string, role: string, text: string, asked = runId): void => {
+        const messageId = role === "user" ? `${asked}:user` : `${asked}-m${seq + 1}`;
+        seq++;
         stores.rows.push({ tenant, sessionKey, seq, messageId, parentId, runId, role, text });
         parentId = messageId;
       };
@@ -84,9 +85,12 @@ export function soundEvidence(options: SoundOptions): LooseEvidence {
         timed.push({ type: "lease", at, tenant, sessionKey, token, worker, runId });
       };
 
+      let runOrder = 0;
+      const wordsOf = (key: string): string => `${markOf(key)} ${canary} ${"word ".repeat(within(5))}`.trim();
+
       for (let n = 0; n < runs; n++) {
         const key = `k-${tenant}-${s}-${n}`;
-        const words = `${markOf(key)} ${canary} ${"word ".repeat(within(5))}`.trim();
+        const words = wordsOf(key);
         const [sender, other] = n % 2 === 0 ? clients : clients.toReversed();
         if (sender === undefined || other === undefined) throw new Error("two clients");
         const ask = (
@@ -149,7 +153,9 @@ export function soundEvidence(options: SoundOptions): LooseEvidence {
         const startedAt = Math.max(ackedAt, freeAt) + within(10);
         const usesTool = chance(0.2);
         const isTakenOver = chance(takeovers);
-        const text = `You said: ${words}.`;
+        // Somebody adds something while the tool works: it joins this turn, and is what the answer repeats.
+        const added = usesTool && chance(0.5) ? { key: `${key}-and`, words: wordsOf(`${key}-and`) } : null;
+        const text = `You said: ${added?.words ?? words}.`;
         const hear = (
           who: { client: string; connection: number },
           at: number,
@@ -170,10 +176,10 @@ export function soundEvidence(options: SoundOptions): LooseEvidence {
             error: null,
             ...event,
           });
-        const call = (from: number, to: number, aborted = false): void => {
+        const call = (from: number, to: number, aborted = false, asked = words): void => {
           const made = {
             session: `${tenant} ${s}`,
-            text: words,
+            text: asked,
             startOrder: 0,
             endOrder: 0,
             aborted,
@@ -227,7 +233,8 @@ export function soundEvidence(options: SoundOptions): LooseEvidence {
           stores.effects?.push({ tenant, runId: key, toolCallId });
           row(key, "assistant", "");
           row(key, "toolResult", "paid");
-          call(callEnd + 1, callEnd + 2);
+          if (added) row(key, "user", added.words, added.key);
+          call(callEnd + 1, callEnd + 2, false, added?.words);
         }
         const half = text.slice(0, Math.max(heard.length, text.length >> 1));
         for (const who of listening) {
@@ -255,7 +262,8 @@ export function soundEvidence(options: SoundOptions): LooseEvidence {
           tenant,
           runId: key,
           sessionKey,
-          runOrder: n + 1,
+          runOrder: ++runOrder,
+          mergedInto: null,
           status: "succeeded",
           attempt,
           token,
@@ -266,6 +274,31 @@ export function soundEvidence(options: SoundOptions): LooseEvidence {
           startedAt: STARTED_AT + startedAt,
           endedAt: STARTED_AT + endedAt,
         });
+        if (added) {
+          const { key: runId, words: said } = added;
+          const [from, to] = [Math.max(ackedAt, startedAt) + 6, Math.max(ackedAt, startedAt) + 7];
+          ask(other, [from, to], { key: runId, text: said, words: said, queueMode: "steer" }, { runId });
+          ackedAt = Math.max(ackedAt, to);
+          for (const { client, connection } of clients)
+            hear({ client, connection }, callEnd + 1, { runId, state: "final", runSeq: 1 });
+          stores.idempotency.push({ tenant, key: runId, sessionKey });
+          stores.runs.push({
+            tenant,
+            runId,
+            sessionKey,
+            runOrder: ++runOrder,
+            mergedInto: key,
+            status: "succeeded",
+            attempt: 0,
+            token,
+            text: "",
+            failures: 0,
+            error: null,
+            acceptedAt: STARTED_AT + to,
+            startedAt: null,
+            endedAt: STARTED_AT + callEnd + 1,
+          });
+        }
         freeAt = endedAt + 1;
         lease(freeAt, null);
       }

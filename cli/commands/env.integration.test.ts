@@ -12,7 +12,7 @@ import { runCli } from "../testing/run-cli.ts";
 import { shellQuote } from "./env.ts";
 
 /** A deployment that ran once, as its files tell; nothing of it runs. */
-async function setup() {
+async function setup(controlUi: string | null = null) {
   const dataDir = await mkdtemp(path.join(tmpdir(), "openclaw-ha-env-"));
   onTestFinished(() => rm(dataDir, { recursive: true }));
   const secrets = {
@@ -27,7 +27,7 @@ async function setup() {
   await writeSecrets(dataDir, secrets);
   await writeDeployment(dataDir, {
     ...newDeployment("blue", "id"),
-    desired: DEFAULT_TOPOLOGY,
+    desired: { ...DEFAULT_TOPOLOGY, controlUi },
     phase: "stopped",
     ports: { public: 1, postgres: 1, redis: 2 },
   });
@@ -48,6 +48,14 @@ describe("openclaw-ha env", () => {
       REDIS_URL: "redis://:fake@127.0.0.1:2",
     });
     expect(run.stderr).toMatch(/^warning: deployment "blue" does not answer/);
+  });
+
+  it("has the Control UI's address with the token behind its #, where there is a Control UI", async () => {
+    const { dataDir } = await setup("/somewhere/control-ui");
+    const { stdout } = await runCli(["env", "--json", "--data-dir", dataDir]);
+    expect(JSON.parse(stdout)).toMatchObject({
+      OPENCLAW_CONTROL_UI_URL: "http://127.0.0.1:1/#token=tok'en",
+    });
   });
 
   it("prints exports that a shell takes back unchanged", async () => {

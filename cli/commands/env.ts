@@ -28,6 +28,10 @@ function environment(addresses: DeploymentAddresses, token: string): Record<stri
     OPENCLAW_GATEWAY_TOKEN: token,
     OPENAI_BASE_URL: `${addresses.httpUrl}/v1`,
     OPENAI_API_KEY: token,
+    // The UI takes the token out of its address, where it never leaves the browser.
+    ...(addresses.controlUiUrl === null
+      ? {}
+      : { OPENCLAW_CONTROL_UI_URL: `${addresses.controlUiUrl}#token=${encodeURIComponent(token)}` }),
     // The owner's access: the application's role sees no row without a tenant set.
     DATABASE_URL: addresses.postgresAdminUrl,
     REDIS_URL: addresses.redisUrl,

@@ -141,6 +141,31 @@ describe("the published @openclaw/gateway-client", () => {
     expect(await one.log.end(runId)).toMatchObject({ state: "aborted" });
   });
 
+  it("steers at one gateway, by default, into the turn that was begun at the other", async () => {
+    const [one, two] = await Promise.all([
+      connect(await gatewayUrl("gateway-1")),
+      connect(await gatewayUrl("gateway-2")),
+    ]);
+    // The model takes its time to call a tool; that there is none of this name is told to it, and it is asked again.
+    const turn = await chat(one, "steered", "[[demo latency=1500 tool=look]] what do you see?");
+    await one.log.wait(({ payload }) => payload?.["phase"] === "starting_model", "the start of the run");
+    const joined = await chat(two, "steered", "[[demo recall]] and what do you hear?");
+    const answer = /You said: and what do you hear\?[^]*Before that you said: .*what do you see\?/;
+    for (const { log } of [one, two]) {
+      expect(await log.end(joined.runId)).not.toHaveProperty("message");
+      const end = await log.end(turn.runId);
+      expect(end).toMatchObject({
+        state: "final",
+        message: { content: [{ text: expect.stringMatching(answer) as unknown }] },
+      });
+    }
+    const runs = (await deployment.cli(["runs", "list", "--session", "steered", "--json"])).json();
+    expect(runs).toMatchObject([
+      { runId: joined.runId, status: "succeeded", mergedInto: turn.runId },
+      { runId: turn.runId, status: "succeeded" },
+    ]);
+  });
+
   it("whose gateway is killed finds another one by itself, and its answer goes on there", async () => {
     const connected = await connect(sharedUrl);
     const { client, log, hellos } = connected;

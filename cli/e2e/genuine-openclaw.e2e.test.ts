@@ -9,6 +9,7 @@ import {
   startDeployment,
   type TestDeployment,
 } from "../../server/testing/deployment.ts";
+import { until } from "../../server/testing/until.ts";
 
 /** Installed by bin/test: npm's openclaw@2026.9.6 as it is. */
 const OPENCLAW = fileURLToPath(
@@ -102,6 +103,60 @@ describe("the genuine openclaw program, unmodified", () => {
     const looked = await openclaw("gateway-1", "health");
     expect({ exitCode: looked.exitCode, stderr: looked.stderr }).toMatchObject({ exitCode: 0 });
     expect(looked.stdout).toContain("Session store (main): PostgreSQL (1 entries)\n- agent:main:main");
+  });
+
+  it("openclaw cron adds, shows, changes, runs and removes a job", async () => {
+    const cron = async (gateway: string, ...args: readonly string[]): Promise<Record<string, unknown>> => {
+      const called = await openclaw(gateway, "cron", ...args);
+      expect({ exitCode: called.exitCode, stderr: called.stderr }).toMatchObject({ exitCode: 0 });
+      return called.json() as Record<string, unknown>;
+    };
+    const what = ["--name", "tick", "--message", "the time has come", "--agent", "main"];
+    const added = await cron("gateway-1", "add", "--every", "1h", ...what, "--no-deliver", "--json");
+    expect(added).toMatchObject({
+      name: "tick",
+      schedule: { everyMs: 3_600_000 },
+      delivery: { mode: "none" },
+    });
+    const id = String(added["id"]);
+    const [listed, status] = await Promise.all([
+      cron("gateway-2", "list", "--json"),
+      cron("gateway-1", "status", "--json"),
+    ]);
+    expect(listed).toMatchObject({ jobs: [{ id, name: "tick", status: "idle" }], total: 1 });
+    expect(status).toMatchObject({ enabled: true, jobs: 1 });
+    // It falls due a second after the change, and runs.
+    const edited = await cron("gateway-2", "edit", id, "--every", "1s");
+    expect(edited).toMatchObject({ id, schedule: { everyMs: 1_000 } });
+    const entry = await until(
+      async () => ((await cron("gateway-1", "runs", id))["entries"] as readonly Record<string, unknown>[])[0],
+      { what: "a run of the job", timeoutMs: 30_000 },
+    );
+    expect(entry).toMatchObject({
+      status: "ok",
+      summary: expect.stringContaining("the time has come") as unknown,
+    });
+    expect(await cron("gateway-2", "disable", id)).toMatchObject({ enabled: false });
+    const forced = await cron("gateway-1", "run", id, "--wait", "--poll-interval", "200ms");
+    expect(forced).toMatchObject({ ok: true, completed: true, status: "ok" });
+    expect(await cron("gateway-2", "rm", id)).toEqual({ ok: true, removed: true });
+  });
+
+  it("openclaw agent sets a subagent to work, and its session is told of the end", async () => {
+    const message =
+      '[[demo tool=sessions_spawn{"task":"count to three","label":"counting"}]] [[demo text="On it."]]';
+    const asked = await openclaw("gateway-1", "agent", "--agent", "main", "--message", message, "--json");
+    expect(asked.json()).toMatchObject({ status: "ok", result: { payloads: [{ text: "On it." }] } });
+    const announced = await until(
+      async () => {
+        const shown = await deployment.cli(["sessions", "show", "main", "--json"]);
+        const { transcript } = shown.json() as { transcript: { role: string; text: string }[] };
+        return transcript.find(({ text }) => text.startsWith("<<<BEGIN_OPENCLAW_INTERNAL_CONTEXT>>>"));
+      },
+      { what: "the announcement", pollMs: 200, timeoutMs: 30_000 },
+    );
+    expect(announced.text).toContain("task: counting\nstatus: completed; ready for parent review");
+    expect(announced.text).toContain("You said: [Subagent Context]");
   });
 
   it("is told that its token is wrong", async () => {

@@ -10,6 +10,8 @@ export interface RunRow {
   readonly acceptedAt: string;
   readonly startedAt?: string;
   readonly endedAt?: string;
+  /** The run in whose turn its message was answered: steered into it, or collected with it. */
+  readonly mergedInto?: string;
   readonly error?: NonNullable<RunRecord["error"]>;
 }
 
@@ -22,6 +24,7 @@ export const runRow = (run: RunRecord): RunRow => ({
   acceptedAt: isoTime(run.acceptedAt),
   ...(run.startedAt === null ? {} : { startedAt: isoTime(run.startedAt) }),
   ...(run.endedAt === null ? {} : { endedAt: isoTime(run.endedAt) }),
+  ...(run.result?.mergedInto === undefined ? {} : { mergedInto: run.result.mergedInto }),
   ...(run.error === null ? {} : { error: run.error }),
 });
 

@@ -91,7 +91,10 @@ describe("sendMessage", () => {
       sessionKey: "agent:main:main",
     });
     expect(first?.requests).toEqual([
-      { method: "chat.send", params: { sessionKey: "main", message: "hello", idempotencyKey: "run-1" } },
+      {
+        method: "chat.send",
+        params: { sessionKey: "main", message: "hello", idempotencyKey: "run-1", queueMode: "followup" },
+      },
       { method: "sessions.messages.subscribe", params: { key: "main" } },
       { method: FOLLOW_METHOD, params: { runId: "run-1", sessionKey: "main", afterRunSeq: 0 } },
     ]);

@@ -105,13 +105,16 @@ export async function sendMessage(
     const { runId, message, sessionKey } = request;
     observer.onSending();
     await Promise.all([
-      session.request("chat.send", { sessionKey, message, idempotencyKey: runId }).then(
-        (answer) => accept(ackSchema.parse(answer).sessionKey),
-        (error: unknown) => {
-          if (!asHAError(error).retryable) observer.onRefused();
-          throw error;
-        },
-      ),
+      // Whoever waits for the answer to this message gets one: it joins no other turn.
+      session
+        .request("chat.send", { sessionKey, message, idempotencyKey: runId, queueMode: "followup" })
+        .then(
+          (answer) => accept(ackSchema.parse(answer).sessionKey),
+          (error: unknown) => {
+            if (!asHAError(error).retryable) observer.onRefused();
+            throw error;
+          },
+        ),
       // The connection is told of its own session alone; asked for now, so that nothing waits for it later.
       options.follow ? session.request("sessions.messages.subscribe", { key: sessionKey }) : null,
     ]);

@@ -29,7 +29,11 @@ export const exampleView = (change: Partial<DeploymentView> = {}): DeploymentVie
   topology: "v2",
   phase: "ready",
   dataDir: "/data",
-  gateway: { url: "ws://127.0.0.1:18789", httpUrl: "http://127.0.0.1:18789" },
+  gateway: {
+    url: "ws://127.0.0.1:18789",
+    httpUrl: "http://127.0.0.1:18789",
+    controlUiUrl: "http://127.0.0.1:18789/",
+  },
   supervisor: { pid: 1 },
   instances: [
     {

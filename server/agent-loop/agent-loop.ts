@@ -3,8 +3,10 @@ import { messageText, type TranscriptMessage, type Usage } from "../core/transcr
 import type { AgentIO, AgentOutcome, AgentTurn } from "../ports/agent-runtime.ts";
 import type { Clock } from "../ports/clock.ts";
 import { type AnswerText, answerText } from "./answer-text.ts";
+import { compactByCommand } from "./compact-by-command.ts";
+import { compactContext, isContextFull, tokensOf } from "./compact-context.ts";
 import type { ModelCall, ModelCallAnswer } from "./model-call.ts";
-import { nextAction, ownMessages, type PendingCall } from "./next-action.ts";
+import { nextAction, type PendingCall } from "./next-action.ts";
 import { type Progress, progressOf } from "./progress.ts";
 import { endOfAborted, throwIfHandedOver } from "./stop-reason.ts";
 import {
@@ -36,22 +38,30 @@ const EVENT_OUTPUT_MAX = 8_000;
  */
 export async function runAgentLoop(
   deps: AgentLoopDeps,
-  turn: AgentTurn,
+  first: AgentTurn,
   io: AgentIO,
   signal: AbortSignal,
 ): Promise<AgentOutcome> {
+  let turn = first;
   const progress = progressOf(turn, io, signal);
-  const before = ownMessages(turn.messages).findLast((message) => message.role === "assistant");
+  const before = turn.messages.slice(turn.ownFrom).findLast((message) => message.role === "assistant");
   const text = answerText(
     (body) => io.emit(body),
     turn.attempt > 1 || before ? (before ? messageText(before) : "") : null,
   );
+  /** The provider has called the context too long, and no answer has come since: it is shortened once for that. */
+  let overflowed = false;
 
   for (;;) {
     throwIfHandedOver(signal);
     if (signal.aborted) return stopped(turn, progress, text, null, signal, deps.clock);
+    if (turn.compact !== undefined) {
+      const ended = await compactByCommand(deps, { turn, io, progress, signal }, text);
+      if (ended === null) continue;
+      return ended;
+    }
     const action = nextAction(progress.messages, turn.startedTools);
-    if (action.kind === "done") return succeeded(action.message, progress, text);
+    if (action.kind === "done") return succeeded(action.message, turn, progress, text);
     if (action.kind === "tools") {
       for (const pending of action.calls) {
         if (signal.aborted) break;
@@ -59,11 +69,17 @@ export async function runAgentLoop(
       }
       continue;
     }
-    const callsAnswered = answeredCalls(progress.messages);
-    if (callsAnswered >= deps.maxSteps) return tooManySteps(deps.maxSteps, progress, text);
-    await progress.checkpoint();
+    const callsAnswered = answeredCalls(turn, progress.messages);
+    if (callsAnswered >= deps.maxSteps) return tooManySteps(deps.maxSteps, turn, progress, text);
+    // Nothing joins the first call: it costs no statement, and what waited with the run has turns of its own.
+    await progress.checkpoint(callsAnswered > 0 ? "steer" : undefined);
     throwIfHandedOver(signal);
     if (signal.aborted) continue;
+    if (isContextFull(turn, progress.messages)) {
+      const shortened = await compactContext(deps, { turn, io, progress, signal });
+      if (shortened.kind === "compacted") ({ turn } = shortened);
+      if (signal.aborted) continue;
+    }
     text.begin();
     const answer = await deps.askModel({
       turn,
@@ -74,8 +90,16 @@ export async function runAgentLoop(
       signal,
     });
     throwIfHandedOver(signal);
-    if (answer.kind === "failed") return failed(answer, progress, text, deps.clock);
+    if (answer.kind === "failed" && answer.error.kind === "context_overflow" && !overflowed) {
+      overflowed = true;
+      const keepTokens = Math.floor(tokensOf(turn, progress.messages) / 2);
+      const shortened = await compactContext(deps, { turn, io, progress, signal }, { keepTokens });
+      if (shortened.kind === "compacted") ({ turn } = shortened);
+      if (shortened.kind === "compacted" || signal.aborted) continue;
+    }
+    if (answer.kind === "failed") return failed(answer, turn, progress, text, deps.clock);
     if (answer.kind === "stopped") return stopped(turn, progress, text, answer, signal, deps.clock);
+    overflowed = false;
     progress.add({ kind: "model" }, withUniqueCallIds(answer.message, progress.messages));
   }
 }
@@ -131,12 +155,17 @@ async function toolStep(
   answer(outcome);
 }
 
-function succeeded(message: TranscriptMessage, progress: Progress, text: AnswerText): AgentOutcome {
+function succeeded(
+  message: TranscriptMessage,
+  turn: AgentTurn,
+  progress: Progress,
+  text: AnswerText,
+): AgentOutcome {
   const answer = messageText(message);
   text.settle(answer); // also where a provider corrected itself at the end: the message is what counts
   return {
     status: "succeeded",
-    result: resultOf(answer, message.stopReason ?? "stop", progress, message),
+    result: resultOf(answer, message.stopReason ?? "stop", turn, progress, message),
     error: null,
     ...progress.rest(),
   };
@@ -144,6 +173,7 @@ function succeeded(message: TranscriptMessage, progress: Progress, text: AnswerT
 
 function failed(
   answer: ModelCallAnswer & { kind: "failed" },
+  turn: AgentTurn,
   progress: Progress,
   text: AnswerText,
   clock: Clock,
@@ -152,7 +182,7 @@ function failed(
   text.settle(text.shown());
   return {
     status: "failed",
-    result: text.shown() === "" ? null : resultOf(text.shown(), "error", progress, answer.model),
+    result: text.shown() === "" ? null : resultOf(text.shown(), "error", turn, progress, answer.model),
     error: answer.error,
     ...progress.rest(),
   };
@@ -186,6 +216,7 @@ function stopped(
     result: resultOf(
       text.shown(),
       status === "timed_out" ? "timeout" : "aborted",
+      turn,
       progress,
       answer?.model ?? null,
     ),
@@ -197,11 +228,11 @@ function stopped(
   };
 }
 
-function tooManySteps(maxSteps: number, progress: Progress, text: AnswerText): AgentOutcome {
+function tooManySteps(maxSteps: number, turn: AgentTurn, progress: Progress, text: AnswerText): AgentOutcome {
   text.settle(text.shown());
   return {
     status: "failed",
-    result: text.shown() === "" ? null : resultOf(text.shown(), "error", progress, null),
+    result: text.shown() === "" ? null : resultOf(text.shown(), "error", turn, progress, null),
     error: {
       kind: "max_steps",
       message: `the agent called the model ${maxSteps} times without coming to an answer; ask for less at once`,
@@ -234,14 +265,16 @@ function keepPartialText(
 function resultOf(
   text: string,
   stopReason: string,
+  turn: AgentTurn,
   progress: Progress,
   model: { readonly provider?: string; readonly model?: string } | null,
 ): RunResult {
-  const usage = usageOf(progress.messages);
+  const usage = usageOf(turn, progress.messages);
   return {
     text,
     stopReason,
     ...(usage === null ? {} : { usage }),
+    contextTokens: tokensOf(turn, progress.messages),
     ...(model?.provider !== undefined && model.model !== undefined
       ? { model: { provider: model.provider, model: model.model } }
       : {}),
@@ -249,9 +282,9 @@ function resultOf(
 }
 
 /** Tokens of all model calls of the run. */
-function usageOf(messages: readonly TranscriptMessage[]): Usage | null {
+function usageOf(turn: AgentTurn, messages: readonly TranscriptMessage[]): Usage | null {
   let sum: Required<Usage> | null = null;
-  for (const { usage } of ownMessages(messages)) {
+  for (const { usage } of messages.slice(turn.ownFrom)) {
     if (usage === undefined) continue;
     sum ??= { input: 0, output: 0, cacheRead: 0, cacheWrite: 0, totalTokens: 0 };
     sum = {
@@ -265,5 +298,5 @@ function usageOf(messages: readonly TranscriptMessage[]): Usage | null {
   return sum;
 }
 
-const answeredCalls = (messages: readonly TranscriptMessage[]): number =>
-  ownMessages(messages).filter((message) => message.role === "assistant").length;
+const answeredCalls = ({ ownFrom }: AgentTurn, messages: readonly TranscriptMessage[]): number =>
+  messages.slice(ownFrom).filter((message) => message.role === "assistant").length;

@@ -66,9 +66,3 @@ export function toolCallsOf(message: TranscriptMessage): ToolCallBlock[] {
 /** True for an assistant message that is only the remains of a call that failed or was stopped. */
 export const isBroken = (message: TranscriptMessage): boolean =>
   message.role === "assistant" && (message.stopReason === "error" || message.stopReason === "aborted");
-
-/** Messages after the newest user message: what the run itself has said and done so far. */
-export function ownMessages(messages: readonly TranscriptMessage[]): readonly TranscriptMessage[] {
-  const user = messages.findLastIndex((message) => message.role === "user");
-  return messages.slice(user + 1);
-}

@@ -17,19 +17,27 @@ type StepBody = Step extends infer Kind ? (Kind extends Step ? Omit<Kind, "stepN
 export interface Progress {
   readonly messages: readonly TranscriptMessage[];
   add(step: StepBody | null, message: TranscriptMessage | null): void;
-  /** Makes durable what waits. @throws HAError LEASE_LOST, or the signal's reason when the run was handed over */
-  checkpoint(): Promise<void>;
+  /**
+   * Makes durable what waits. With `steer`, before a model call, also where nothing waits: what users have sent meanwhile
+   * is then at the end of `messages`.
+   * @throws HAError LEASE_LOST, or the signal's reason when the run was handed over
+   */
+  checkpoint(steer?: "steer"): Promise<void>;
+  /** Puts a compacted context in the place of the first `count` messages. */
+  replaceHistory(count: number, context: readonly TranscriptMessage[]): void;
   /** What is left for `finish`. */
   rest(): { steps: readonly Step[]; messages: readonly TranscriptMessage[] };
 }
 
 export function progressOf(turn: AgentTurn, io: AgentIO, signal: AbortSignal): Progress {
-  const messages = [...turn.messages];
+  let messages = [...turn.messages];
   let stepNo = turn.stepsDone;
   let steps: Step[] = [];
   let waiting: TranscriptMessage[] = [];
   return {
-    messages,
+    get messages() {
+      return messages;
+    },
     add(step, message) {
       if (step !== null) steps.push({ ...step, stepNo: ++stepNo });
       if (message !== null) {
@@ -37,12 +45,15 @@ export function progressOf(turn: AgentTurn, io: AgentIO, signal: AbortSignal): P
         waiting.push(message);
       }
     },
-    async checkpoint() {
-      if (steps.length === 0 && waiting.length === 0) return;
-      const stored = io.checkpoint(steps, waiting);
+    async checkpoint(steer) {
+      if (steps.length === 0 && waiting.length === 0 && steer === undefined) return;
+      const stored = io.checkpoint(steps, waiting, { steer: steer !== undefined });
       steps = [];
       waiting = [];
-      await unlessHandedOver(stored, signal);
+      messages.push(...(await unlessHandedOver(stored, signal)));
+    },
+    replaceHistory(count, context) {
+      messages = [...context, ...messages.slice(count)];
     },
     rest: () => ({ steps, messages: waiting }),
   };

@@ -29,6 +29,8 @@ describe("the control process", () => {
         bus: pool.bus.port,
         objects: pool.objects.port,
         scaling: memoryScalingStore({ clock }),
+        cron: pool.cron,
+        subagents: pool.subagents,
         catalog: TEST_CATALOG,
         instance: "control",
         clock,

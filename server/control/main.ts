@@ -1,5 +1,6 @@
 import type { AgentCatalog } from "../core/catalog.ts";
 import type { Clock } from "../ports/clock.ts";
+import type { CronStore } from "../ports/cron-store.ts";
 import type { EventBus } from "../ports/event-bus.ts";
 import type { Logger } from "../ports/logger.ts";
 import type { ObjectStore } from "../ports/object-store.ts";
@@ -8,8 +9,11 @@ import type { RunLedger } from "../ports/run-ledger.ts";
 import type { RunQueue } from "../ports/run-queue.ts";
 import type { ScalingStore } from "../ports/scaling-store.ts";
 import type { SessionStore } from "../ports/session-store.ts";
+import type { SubagentStore } from "../ports/subagent-store.ts";
 import { asHAError } from "../core/errors.ts";
+import { announcer } from "../subagents/announcer.ts";
 import { archive } from "./archiver.ts";
+import { cronRunner } from "./cron.ts";
 import { loop } from "./loop.ts";
 import { moveLargeBodies } from "./move-bodies.ts";
 import { requeuePass } from "./requeue.ts";
@@ -23,6 +27,10 @@ const REQUEUE_MS = 400;
 const ORPHANS_MS = 5_000;
 const ARCHIVE_MS = 5_000;
 const SCALE_MS = 1_000;
+/** A cron job that was added or changed is seen after this at the latest; what is due by then starts on time. */
+const CRON_MS = 500;
+/** Workers announce the ends of subagents themselves; this finds those whose worker died. */
+const ANNOUNCE_MS = 1_000;
 
 export interface ControlDeps {
   readonly ledger: RunLedger;
@@ -31,7 +39,9 @@ export interface ControlDeps {
   readonly bus: EventBus;
   readonly objects: ObjectStore;
   readonly scaling: ScalingStore;
-  readonly catalog: Pick<AgentCatalog, "laneWidths">;
+  readonly cron: CronStore;
+  readonly subagents: SubagentStore;
+  readonly catalog: Pick<AgentCatalog, "laneWidths" | "defaultAgentId" | "mainKey" | "cronEnabled">;
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
@@ -57,7 +67,10 @@ export async function startControl(deps: ControlDeps): Promise<ControlHandle> {
   const stop = new AbortController();
   const repairs = sweeper(deps);
   const life = Buffer.from(deps.random.bytes(4)).toString("hex");
-  const sizes = scaler({ ...deps, laneWidths: deps.catalog.laneWidths, holder: `${deps.instance}.${life}` });
+  const holder = `${deps.instance}.${life}`;
+  const sizes = scaler({ ...deps, laneWidths: deps.catalog.laneWidths, holder });
+  const jobs = cronRunner({ ...deps, holder });
+  const children = announcer(deps);
   const every = (
     name: string,
     intervalMs: number,
@@ -75,14 +88,19 @@ export async function startControl(deps: ControlDeps): Promise<ControlHandle> {
     }),
     // A slow database is when sizes matter: rarer passes would lose the lease and see too little.
     every("scale", SCALE_MS, () => sizes.pass(), 0.5),
+    every("subagents", ANNOUNCE_MS, () => children.announce()),
+    // It waits within its pass for what falls due, so it may take all of the time.
+    ...(deps.catalog.cronEnabled ? [every("cron", CRON_MS, () => jobs.pass(CRON_MS, stop.signal), 1)] : []),
   ];
+  const resign = (of: { resign(): Promise<void> }): Promise<void> =>
+    of.resign().catch((error: unknown) => {
+      deps.logger.debug("control.resign_failed", { code: asHAError(error).code }); // it lapses by itself
+    });
   return {
     async close() {
       stop.abort();
       await Promise.all(loops);
-      await sizes.resign().catch((error: unknown) => {
-        deps.logger.debug("control.resign_failed", { code: asHAError(error).code }); // it lapses by itself
-      });
+      await Promise.all([resign(sizes), resign(jobs)]);
     },
   };
 }

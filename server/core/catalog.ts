@@ -1,5 +1,6 @@
 import type { AgentId } from "./ids.ts";
 import type { LaneWidths } from "./lane.ts";
+import type { QueueMode } from "./queue-mode.ts";
 
 /** Wire families of @openclaw/ai that a provider may speak. */
 export type ModelApi =
@@ -44,6 +45,8 @@ export interface AgentSpec {
   readonly systemPrompt: string;
   readonly workspace: string | null;
   readonly thinkingLevel: string | null;
+  /** Agents beside itself that its runs may spawn as subagents; `*`: all. */
+  readonly subagentsAllowed: readonly string[];
 }
 
 /** What openclaw.json says that the pool needs: agents, models, widths. Provider keys are not in it. */
@@ -54,9 +57,17 @@ export interface AgentCatalog {
   readonly agents: readonly AgentSpec[];
   readonly models: readonly ModelSpec[];
   readonly laneWidths: LaneWidths;
-  readonly queueMode: "steer" | "followup" | "collect" | "interrupt";
+  readonly queueMode: QueueMode;
   /** Default deadline of a run in milliseconds. */
   readonly runTimeoutMs: number;
+  readonly subagents: {
+    /** Deepest subagent; 1: subagents spawn none. */
+    readonly maxSpawnDepth: number;
+    /** Open subagents of one session. */
+    readonly maxChildren: number;
+  };
+  /** False: cron jobs are kept and not fired. */
+  readonly cronEnabled: boolean;
 }
 
 export const findAgent = (catalog: AgentCatalog, id: string): AgentSpec | undefined =>

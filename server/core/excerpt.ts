@@ -1,3 +1,4 @@
+import { isExcluded } from "./compaction.ts";
 import { messageText, type TranscriptMessage } from "./transcript.ts";
 
 /** Characters of a message that lists show as the session's last text, and as its title. */
@@ -25,7 +26,9 @@ export function excerptsOf(message: TranscriptMessage): {
   readonly preview: string | null;
   readonly title: string | null;
 } {
-  const text = message.role === "user" || message.role === "assistant" ? messageText(message) : "";
+  // A command tells nobody what a session is about.
+  const isSpoken = (message.role === "user" || message.role === "assistant") && !isExcluded(message);
+  const text = isSpoken ? messageText(message) : "";
   if (text === "") return { preview: null, title: null };
   return {
     preview: previewOf(text),

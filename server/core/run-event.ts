@@ -34,6 +34,8 @@ export type RunEventBody =
   /** A transcript row was committed. */
   | { readonly type: "message"; readonly row: TranscriptRow }
   | { readonly type: "usage"; readonly usage: Usage }
+  /** The context is being summarised; `completed` at the end says whether it was. */
+  | { readonly type: "compaction"; readonly phase: "start" | "end"; readonly completed?: boolean }
   /** The three ends; a run has exactly one, and only after its commit. */
   | {
       readonly type: "final";
@@ -42,6 +44,8 @@ export type RunEventBody =
       readonly usage?: Usage;
       /** Only where no model ran: this is the run's one event, and these are its rows, the question's first. */
       readonly rows?: readonly TranscriptRow[];
+      /** The message is answered by that run (RunResult); this end is the run's only event, and empty. */
+      readonly mergedInto?: RunId;
     }
   | { readonly type: "aborted"; readonly text: string; readonly reason: string }
   | { readonly type: "error"; readonly error: RunError };
@@ -74,11 +78,27 @@ export type Notice =
       readonly reason: "create" | "patch" | "reset" | "delete" | "message" | "send";
       readonly sessionKey: SessionKey;
     }
-  | { readonly type: "presence" };
+  | { readonly type: "presence" }
+  | CronNotice;
 
-/** Sent to one worker: look at this run's durable marks now instead of at the next checkpoint. */
+/** A cron job was changed, or one of its runs began or ended; beside `type` it is the `cron` event of the wire. */
+export interface CronNotice {
+  readonly type: "cron";
+  readonly action: "added" | "updated" | "removed" | "started" | "finished";
+  readonly jobId: string;
+  readonly runId?: string;
+  readonly sessionKey?: SessionKey;
+  readonly status?: "ok" | "error" | "skipped";
+  readonly error?: string;
+  readonly summary?: string;
+  readonly runAtMs?: number;
+  readonly durationMs?: number;
+  readonly nextRunAtMs?: number;
+}
+
+/** Sent to one worker: this run has an abort mark. It is seen at the next checkpoint or heartbeat without it. */
 export interface WorkerSignal {
-  readonly type: "abort" | "input";
+  readonly type: "abort";
   readonly tenant: TenantId;
   readonly sessionKey: SessionKey;
   readonly runId: RunId;

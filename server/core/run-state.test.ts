@@ -6,6 +6,7 @@ import { isEnded, nextRunStatus, RUN_MOVES, type RunMove } from "./run-state.ts"
 const STATUSES = Object.keys(RUN_MOVES) as RunStatus[];
 const MOVES = [
   "claim",
+  "merge",
   "release",
   "lose",
   "succeed",
@@ -19,6 +20,7 @@ const MOVES = [
 /** The life of a run, written down a second time: a change of the table has to be meant. */
 const LEGAL: Readonly<Record<string, RunStatus>> = {
   "queued claim": "running",
+  "queued merge": "succeeded",
   "queued abort": "aborted",
   "running release": "queued",
   "running lose": "queued",

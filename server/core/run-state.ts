@@ -1,14 +1,17 @@
 import { HAError } from "./errors.ts";
 import type { EndedStatus, RunStatus } from "./run.ts";
 
-/** Who moves a run: the worker (claim, release, succeed, fail, time_out), a user (abort, redrive), the sweep (lose, bury). */
+/**
+ * Who moves a run: the worker (claim, release, succeed, fail, time_out, and merge: its message joins another run), a user
+ * (abort, redrive), the sweep (lose, bury).
+ */
 export type RunMove =
-  "claim" | "release" | "lose" | "succeed" | "fail" | "time_out" | "abort" | "bury" | "redrive";
+  "claim" | "merge" | "release" | "lose" | "succeed" | "fail" | "time_out" | "abort" | "bury" | "redrive";
 type Row = Partial<Record<RunMove, RunStatus>>;
 
 /** Every legal move; `satisfies` stops the build until a new status has a row. SQL obeys the same table. */
 export const RUN_MOVES = {
-  queued: { claim: "running", abort: "aborted" },
+  queued: { claim: "running", merge: "succeeded", abort: "aborted" },
   running: {
     release: "queued", // a draining worker hands the run back
     lose: "queued", // its worker died or stalled: another one resumes at the checkpoint

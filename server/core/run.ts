@@ -31,24 +31,55 @@ export const MAX_LOSSES = 3 * MAX_FAILURES;
  */
 export type FencingToken = number;
 
+/** How a model is to write its answer, where its provider knows the setting. */
+export interface Sampling {
+  readonly maxTokens?: number;
+  readonly temperature?: number;
+  readonly stop?: readonly string[];
+  /** OpenAI's `response_format`. */
+  readonly responseFormat?: Readonly<Record<string, unknown>>;
+}
+
 /** What the client asked for, apart from the text. Unknown to the ledger, read by the worker. */
 export interface RunOptions {
   readonly model?: string;
   readonly thinking?: string;
   /** Deadline of the whole run in milliseconds from its first claim; absent: the pool's default. */
   readonly timeoutMs?: number;
+  /** The run compacts its session and answers nothing (core/compaction.ts). */
+  readonly compact?: { readonly instructions: string };
+  /** Instructions for this run alone, after those of the agent. */
+  readonly extraSystemPrompt?: string;
+  readonly sampling?: Sampling;
   /** The connection that asked, for `tool` events (protocol.md 4). */
   readonly requesterConnId?: string;
+  /** Client id of that connection, named where messages are collected: `openclaw-tui`. */
+  readonly sender?: string;
 }
 
 /** How a run ended, as it is stored and as `send --json`, `agent` and `agent.wait` report it. */
 export interface RunResult {
   /** Text of the last assistant message: exactly what the deltas since the last replace add up to. */
   readonly text: string;
-  /** `stop`, `length`, `toolUse`, `error`, `aborted`, `timeout`. */
+  /** `stop`, `length`, `toolUse`, `error`, `aborted`, `timeout`; `steered` and `collected` with `mergedInto`. */
   readonly stopReason: string;
+  /** The run in whose turn this run's message is answered: it has no turn and no text of its own. */
+  readonly mergedInto?: RunId;
   readonly usage?: Usage;
+  /** Estimated tokens of the session's context at the end of the run. */
+  readonly contextTokens?: number;
+  /** What became of a compaction by command. */
+  readonly compaction?: CompactionResult;
   readonly model?: { readonly provider: string; readonly model: string };
+}
+
+/** As `sessions.compact` answers. */
+export interface CompactionResult {
+  readonly compacted: boolean;
+  /** Why nothing was compacted. */
+  readonly reason?: string;
+  readonly tokensBefore?: number;
+  readonly tokensAfter?: number;
 }
 
 export interface RunError {

@@ -25,6 +25,10 @@ export interface SessionRecord {
   readonly createdAt: number;
   readonly updatedAt: number;
   readonly createdVia: string;
+  /** The session whose run spawned this one as a subagent. */
+  readonly spawnedBy: SessionKey | null;
+  /** 0 for all but subagents. */
+  readonly spawnDepth: number;
   /** Changes at each reset. */
   readonly lifecycleRevision: number;
   /** Highest transcript seq. */
@@ -47,6 +51,8 @@ export interface SessionRecord {
   readonly markedUnreadAt: number | null;
   readonly inputTokens: number;
   readonly outputTokens: number;
+  /** Estimated size of the context at the end of the last run; null where no run has told it. */
+  readonly contextTokens: number | null;
   /** First 200 characters of the last user or assistant text. */
   readonly lastMessagePreview: string | null;
   /** First 120 characters of the first user text since the last reset. */

@@ -1,6 +1,7 @@
 import { HAError } from "../core/errors.ts";
 import type { DemoDirective, DemoToolCall } from "./directives.ts";
 import { type ChatRequest, currentTurn } from "./request.ts";
+import { demoSummary, summaryQuestion } from "./summary.ts";
 
 /** What the demo model answers to one call, before it is cut into bytes. */
 export interface Completion {
@@ -33,7 +34,9 @@ export function complete(request: ChatRequest, directive: DemoDirective, words: 
     id: `call_${request.messages.length}_${i}`,
   }));
   const earlier = directive.recall ? earlierUserTexts(request) : [];
-  const once = directive.text ?? (toolCalls.length > 0 ? "" : echo(words, turn.toolResults, earlier));
+  const question = summaryQuestion(turn.userText);
+  const said = question === null ? null : demoSummary(question);
+  const once = directive.text ?? said ?? (toolCalls.length > 0 ? "" : echo(words, turn.toolResults, earlier));
   if (once.length * directive.repeat > TEXT_MAX) {
     throw new HAError("REQUEST_INVALID", `a demo answer has at most ${TEXT_MAX} characters`);
   }
@@ -62,10 +65,14 @@ function echo(words: string, toolResults: readonly string[], earlier: readonly s
 }
 
 /** Four characters a token, the usual rule of thumb. */
-function countTokens(request: ChatRequest, answer: string): Completion["usage"] {
+export function requestTokens({ messages }: ChatRequest): number {
   let characters = 0;
-  for (const message of request.messages) characters += message.text.length;
-  return { input: Math.ceil(characters / 4), output: Math.ceil(answer.length / 4), cached: 0 };
+  for (const message of messages) characters += message.text.length;
+  return Math.ceil(characters / 4);
+}
+
+function countTokens(request: ChatRequest, answer: string): Completion["usage"] {
+  return { input: requestTokens(request), output: Math.ceil(answer.length / 4), cached: 0 };
 }
 
 /**

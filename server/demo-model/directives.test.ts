@@ -30,6 +30,17 @@ describe("demo directives", () => {
     });
   });
 
+  it("make subagents, whose tasks hold directives of their own", () => {
+    const { directives } = parseDirectives(
+      '[[demo tool=sessions_spawn{"task":"[[demo text=\\"1 2 3\\"]] count","label":"counting"}]] [[demo text="On it."]]',
+    );
+    const [spawn, then] = directives;
+    expect(spawn?.tools).toEqual([
+      { name: "sessions_spawn", args: { task: '[[demo text="1 2 3"]] count', label: "counting" } },
+    ]);
+    expect(then?.text).toBe("On it.");
+  });
+
   it.each([
     ["error=503", { kind: "status", status: 503, code: null, message: null, retryAfterSeconds: null }],
     [

@@ -25,6 +25,8 @@ export interface DemoDirective {
   readonly finish: "stop" | "length";
   /** `input/output/cached` tokens; null: counted from the characters. */
   readonly usage: { readonly input: number; readonly output: number; readonly cached: number } | null;
+  /** Tokens above which the request is refused as too long, as by providers; null: it may have any length. */
+  readonly window: number | null;
   readonly failure: DemoFailure | null;
   /** How many calls of the same conversation fail before it works; Infinity: all of them. */
   readonly times: number;
@@ -59,6 +61,7 @@ export const PLAIN: DemoDirective = {
   tools: [],
   finish: "stop",
   usage: null,
+  window: null,
   failure: null,
   times: Number.POSITIVE_INFINITY,
 };
@@ -74,6 +77,11 @@ const OPENING = /\[\[demo(?=\s|\]\])/g;
  * ignored: a test that misspells one should notice.
  *
  *     [[demo latency=200 chunks=20 delay=50 tool=add{"a":1,"b":2}]] [[demo text="It is 3."]]
+ *
+ * The n-th directive answers the n-th model call of the turn. The pool's own tools are called the same way; a subagent's
+ * task may hold directives of its own, with a label beside it, as the announcement of its end repeats a task without one:
+ *
+ *     [[demo tool=sessions_spawn{"task":"[[demo delay=50]] count to three","label":"counting"}]] [[demo text="On it."]]
  *
  * @throws HAError REQUEST_INVALID naming the word that was not understood
  */
@@ -162,6 +170,9 @@ function directiveOf(words: readonly string[]): DemoDirective {
         break;
       case "usage":
         directive.usage = usageOf(value);
+        break;
+      case "window":
+        directive.window = numberOf(name, value, Number.MAX_SAFE_INTEGER);
         break;
       case "times":
         directive.times = numberOf(name, value, Number.MAX_SAFE_INTEGER);

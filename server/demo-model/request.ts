@@ -34,12 +34,16 @@ function messageOf(value: unknown): ChatMessage {
   return { role: typeof role === "string" ? role : "", text: textOf(content) };
 }
 
-/** Content is a string or a list of parts; only text parts count. */
+/** Content is a string or a list of parts; of an image it is told that it is there, and of what kind. */
 function textOf(content: unknown): string {
   if (typeof content === "string") return content;
   if (!Array.isArray(content)) return "";
   let text = "";
-  for (const part of content as { text?: unknown }[]) if (typeof part?.text === "string") text += part.text;
+  for (const part of content as { text?: unknown; image_url?: { url?: unknown } }[]) {
+    if (typeof part?.text === "string") text += part.text;
+    const url = part?.image_url?.url;
+    if (typeof url === "string") text += ` [image ${/^data:([^;,]+)/.exec(url)?.[1] ?? "by address"}]`;
+  }
   return text;
 }
 

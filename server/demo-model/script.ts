@@ -1,6 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { HAError } from "../core/errors.ts";
 import { type DemoDirective, parseDirective, parseDirectives, PLAIN } from "./directives.ts";
+import { summaryQuestion } from "./summary.ts";
 
 /** What decides the answers of one demo model: directives in the message first, then the script's rules. */
 export interface DemoScript {
@@ -49,11 +50,13 @@ export async function readScript(file: string): Promise<DemoScript> {
 function scriptOf(fallback: DemoDirective, rules: readonly Rule[]): DemoScript {
   return {
     directiveFor(userText, callsAnswered) {
-      const { directives, rest } = parseDirectives(userText);
+      // What was said in a conversation that is to be summarised was for other calls.
+      const asked = summaryQuestion(userText)?.task ?? userText;
+      const { directives, rest } = parseDirectives(asked);
       const replies =
         directives.length > 0
           ? directives
-          : (rules.find((rule) => userText.includes(rule.contains))?.replies ?? []);
+          : (rules.find((rule) => asked.includes(rule.contains))?.replies ?? []);
       return { directive: replyOf(replies, callsAnswered, fallback), words: rest };
     },
   };

@@ -3,7 +3,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { isHAError } from "../core/errors.ts";
 import type { Logger } from "../ports/logger.ts";
 import { type CallLog, callLog } from "./call-log.ts";
-import { complete, streamEvents, wholeAnswer } from "./completion.ts";
+import { complete, requestTokens, streamEvents, wholeAnswer } from "./completion.ts";
 import type { DemoDirective, DemoFailure } from "./directives.ts";
 import { type ChatRequest, currentTurn, readChatRequest } from "./request.ts";
 import type { DemoScript } from "./script.ts";
@@ -45,6 +45,9 @@ export function demoModelHandler(script: DemoScript, logger: Logger): RequestLis
     const failure = dueFailure(directive, `${session}\n${chatRequest.messages.length}\n${userText}`);
     const gone = goneSignal(response, directive);
     if (directive.latency > 0) await pause(directive.latency, gone);
+    if (directive.window !== null && requestTokens(chatRequest) > directive.window) {
+      return sendStatus(response, TOO_LONG);
+    }
     if (failure?.kind === "status") return sendStatus(response, failure);
     if (failure?.kind === "hang") return;
     if (failure?.kind === "disconnect" && failure.after === 0) return cut();
@@ -192,6 +195,15 @@ function sendError(response: ServerResponse, status: number, message: string): v
     JSON.stringify({ error: { message, type: "invalid_request_error", code: null } }),
   );
 }
+
+/** In OpenAI's words. */
+const TOO_LONG: DemoFailure & { kind: "status" } = {
+  kind: "status",
+  status: 400,
+  code: "context_length_exceeded",
+  message: "This model's maximum context length is exceeded by the request.",
+  retryAfterSeconds: null,
+};
 
 function sendStatus(response: ServerResponse, failure: DemoFailure & { kind: "status" }): void {
   const { status, code, retryAfterSeconds } = failure;

@@ -125,6 +125,18 @@ describe("judgeDeployment", () => {
     ]);
   });
 
+  it("tells where the Control UI is, or how to get one, and calls neither a problem", () => {
+    const gateway = { url: "ws://127.0.0.1:1", httpUrl: "http://127.0.0.1:1" };
+    const there = judgeDeployment(
+      view({ gateway: { ...gateway, controlUiUrl: "http://127.0.0.1:1/" } }),
+      true,
+    );
+    expect(there.map(({ what }) => what).join()).toContain("the Control UI is at http://127.0.0.1:1/");
+    const none = judgeDeployment(view({ gateway: { ...gateway, controlUiUrl: null } }), true);
+    expect(none.map(({ what }) => what).join()).toContain("--control-ui DIR");
+    expect(complaints([...there, ...none])).toEqual([]);
+  });
+
   it("tells why the last start failed", () => {
     const failure = { code: "MISSING_DEPENDENCY", message: "no redis-server", hint: "up --install", at: "" };
     expect(judgeDeployment(view({ phase: "stopped", failure }), false)).toEqual([

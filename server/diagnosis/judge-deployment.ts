@@ -19,6 +19,7 @@ export function judgeDeployment(view: DeploymentView, supervised: boolean): Find
           "openclaw-ha up takes it over as it runs",
         ),
   );
+  if (view.gateway !== null) findings.push(controlUi(view.gateway.controlUiUrl));
   for (const { id, restarts, state } of view.instances) {
     if (state === "crashed") {
       findings.push(failing(`${id} has crashed`, `openclaw-ha logs ${id}`));
@@ -28,3 +29,11 @@ export function judgeDeployment(view: DeploymentView, supervised: boolean): Find
   }
   return findings;
 }
+
+/** Nothing is wrong without it: other clients need none. */
+const controlUi = (url: string | null): Finding =>
+  ok(
+    url === null
+      ? "no Control UI is served: npm install -g openclaw and openclaw-ha up, or up --control-ui DIR"
+      : `the Control UI is at ${url} (with its token: openclaw-ha env)`,
+  );

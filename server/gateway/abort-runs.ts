@@ -3,6 +3,9 @@ import { runSeqOf, type RunEvent } from "../core/run-event.ts";
 import type { AbortAnswer } from "../ports/run-ledger.ts";
 import type { Call } from "./methods/registry.ts";
 
+/** What an abort needs of a request. */
+export type AbortCall = Pick<Call, "gateway" | "tenant" | "hub">;
+
 /** How long an answer waits for the worker to end a run, so that clients hear of the end before it. */
 const WORKER_ENDS_WITHIN_MS = 2_000;
 
@@ -12,7 +15,7 @@ const WORKER_ENDS_WITHIN_MS = 2_000;
  * @throws HAError STORE_UNAVAILABLE; the runs may go on
  */
 export async function abortRuns(
-  call: Call,
+  call: AbortCall,
   target: { readonly runId: RunId } | { readonly sessionKey: SessionKey },
 ): Promise<RunId[]> {
   const { gateway, tenant, hub } = call;
@@ -47,7 +50,7 @@ export async function abortRuns(
  * A run that no worker had: this gateway tells of its end, to its own connections at once and to the other gateways
  * over the bus, under the token that the ledger gave for it.
  */
-function endQueued(call: Call, answer: Extract<AbortAnswer, { kind: "aborted" }>): void {
+function endQueued(call: AbortCall, answer: Extract<AbortAnswer, { kind: "aborted" }>): void {
   const { gateway, hub } = call;
   const { run, token } = answer;
   const event: RunEvent = {

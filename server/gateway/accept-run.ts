@@ -1,17 +1,32 @@
 import { createHash } from "node:crypto";
 import { batcher } from "../core/batcher.ts";
 import { findAgent, findModel, type AgentCatalog } from "../core/catalog.ts";
+import { laneOfSession } from "../core/lane.ts";
 import { HAError } from "../core/errors.ts";
-import { type AgentId, runId as asRunId, type SessionKey, type TenantId } from "../core/ids.ts";
+import {
+  type AgentId,
+  type RunId,
+  runId as asRunId,
+  type SessionKey,
+  type TenantId,
+  type WorkerId,
+} from "../core/ids.ts";
 import type { RunOptions, RunRecord } from "../core/run.ts";
+import type { QueueMode } from "../core/queue-mode.ts";
 import { agentOfSessionKey, canonicalSessionKey } from "../core/session-key.ts";
-import type { ContentBlock, TranscriptMessage } from "../core/transcript.ts";
+import { type MediaFact, mediaFields } from "../core/media.ts";
+import type { TranscriptMessage } from "../core/transcript.ts";
 import type { Clock } from "../ports/clock.ts";
+import type { EventBus } from "../ports/event-bus.ts";
 import type { Logger } from "../ports/logger.ts";
 import type { Random } from "../ports/random.ts";
 import type { AcceptAnswer, AcceptRequest, RunLedger } from "../ports/run-ledger.ts";
 import type { ReadySession, RunQueue } from "../ports/run-queue.ts";
+import type { ObjectStore } from "../ports/object-store.ts";
+import type { SessionStore } from "../ports/session-store.ts";
 import type { Bodies } from "./bodies.ts";
+import { compactInstructions } from "./compact-instructions.ts";
+import { storeAttachments } from "./store-attachments.ts";
 import { requestConflict, unknownAgent } from "./protocol/errors.ts";
 import type { GatewayLimits } from "./protocol/limits.ts";
 import { backlogGuard } from "./rate-limit.ts";
@@ -20,7 +35,8 @@ import { backlogGuard } from "./rate-limit.ts";
 export interface Attachment {
   /** SHA-256 hex of its bytes. */
   readonly sha256: string;
-  readonly block: ContentBlock;
+  readonly bytes: Uint8Array;
+  readonly media: MediaFact;
 }
 
 /** One message that a client wants to be answered. */
@@ -33,6 +49,11 @@ export interface SendRequest {
   readonly sent?: string;
   readonly attachments: readonly Attachment[];
   readonly options: RunOptions;
+  /**
+   * What the message does while its session is busy; `session`: what the session says, else the configuration. Absent: a
+   * turn of its own, for those who wait for the answer to just this message.
+   */
+  readonly queueMode?: QueueMode | "session";
 }
 
 export interface AcceptedRun {
@@ -56,7 +77,10 @@ export interface RunAcceptor {
 
 export interface RunAcceptorDeps {
   readonly ledger: RunLedger;
+  readonly sessions: Pick<SessionStore, "noteObjects">;
+  readonly objects: Pick<ObjectStore, "put">;
   readonly queue: RunQueue;
+  readonly bus: Pick<EventBus, "signal">;
   readonly bodies: Bodies;
   readonly catalog: AgentCatalog;
   readonly clock: Clock;
@@ -68,7 +92,7 @@ export interface RunAcceptorDeps {
 const OVERLOAD_RETRY_MS = 1_000;
 
 export function runAcceptor(deps: RunAcceptorDeps): RunAcceptor {
-  const { ledger, queue, bodies, catalog, clock, random, logger, limits } = deps;
+  const { ledger, queue, bus, bodies, catalog, clock, random, logger, limits } = deps;
   const backlog = backlogGuard({ limit: limits.tenantBacklog, clock });
   const accepts = batcher<AcceptRequest, AcceptAnswer>({
     name: "accept",
@@ -108,29 +132,49 @@ export function runAcceptor(deps: RunAcceptorDeps): RunAcceptor {
     }
   };
 
+  /** The mark is in the ledger: a signal that is lost is only late. */
+  const stop = (
+    by: RunRecord,
+    { runId, worker }: { readonly runId: RunId; readonly worker: WorkerId },
+  ): void => {
+    const { tenant, sessionKey } = by;
+    bus.signal(worker, { type: "abort", tenant, sessionKey, runId }).catch(() => undefined);
+  };
+
   const accept = async (request: SendRequest): Promise<AcceptedRun> => {
-    const { tenant, sessionKey, options } = request;
+    const { tenant, sessionKey } = request;
+    const instructions = request.attachments.length === 0 ? compactInstructions(request.message) : null;
+    const isCompaction = instructions !== null;
+    const options = isCompaction ? { ...request.options, compact: { instructions } } : request.options;
+    // A compaction joins no other turn: it takes its place in the session's order.
+    const queueMode = isCompaction ? undefined : request.queueMode;
     const runId = asRunId(request.idempotencyKey);
     const agentId = knownAgent(catalog, sessionKey);
     if (options.model !== undefined && !findModel(catalog, options.model)) throw unknownModel(options.model);
     if (backlog.over(tenant)) {
       throw overloaded("too many sessions of this tenant wait already", { reason: "tenant-backlog" });
     }
-    const size = sizeOf(request);
-    if (size > limits.messageBytes) throw tooLarge(size, limits.messageBytes);
+    const textBytes = Buffer.byteLength(request.message);
+    if (textBytes > limits.messageBytes) throw tooLarge(textBytes, limits.messageBytes);
+    const size = request.attachments.reduce((sum, { bytes }) => sum + bytes.length, textBytes);
     if (bytesWaiting + size > limits.acceptBytes) throw overloaded("too much waits to be stored", {});
     bytesWaiting += size;
     try {
-      const body = await bodies.store(tenant, userMessage(request, clock.now()));
+      await storeAttachments(deps, tenant, request.attachments);
+      const body = await bodies.store(tenant, {
+        ...userMessage(request, clock.now()),
+        ...(isCompaction ? { excludeFromContext: true } : {}),
+      });
       return settle(
         await accepts.submit({
           tenant,
           runId,
           sessionKey,
           agentId,
-          lane: "main",
+          lane: laneOfSession(sessionKey),
           requestHash: requestHash({ ...request, message: request.sent ?? request.message }),
           input: { body, options },
+          queueMode: queueMode === "session" ? { orElse: catalog.queueMode } : queueMode,
           newSessionId: random.uuid(),
         }),
       );
@@ -143,6 +187,7 @@ export function runAcceptor(deps: RunAcceptorDeps): RunAcceptor {
     switch (answer.kind) {
       case "new":
         if (answer.ready) void during(enqueue(answer.ready));
+        if (answer.interrupted) stop(answer.run, answer.interrupted);
         return { run: answer.run, made: true };
       case "existing":
         return { run: answer.run, made: false };
@@ -206,29 +251,30 @@ export function unknownModel(name: string): HAError {
   );
 }
 
-/** Bytes of UTF-8 that a send holds in memory until it is stored. */
-function sizeOf({ message, attachments }: SendRequest): number {
-  let size = Buffer.byteLength(message);
-  for (const { block } of attachments) {
-    if (block.type === "image") size += block.data.length;
-    else if (block.type === "text") size += Buffer.byteLength(block.text);
-  }
-  return size;
-}
-
 const tooLarge = (size: number, limit: number): HAError =>
-  new HAError("REQUEST_INVALID", `message too large: ${size} bytes, at most ${limit}`, { limit });
+  new HAError("REQUEST_INVALID", `message too large: ${size} bytes, at most ${limit}`, {
+    limit,
+    httpStatus: 413,
+  });
 
 function userMessage(request: SendRequest, timestamp: number): TranscriptMessage {
   const { message, attachments } = request;
   if (attachments.length === 0) return { role: "user", content: message, timestamp };
-  const text: ContentBlock[] = message === "" ? [] : [{ type: "text", text: message }];
-  return { role: "user", content: [...text, ...attachments.map(({ block }) => block)], timestamp };
+  const media = attachments.map((attachment) => attachment.media);
+  return { role: "user", content: message, timestamp, __openclaw: mediaFields(media) };
 }
 
-/** What makes two requests the same: the text and the attachments. Session and tenant are compared by the ledger. */
-export function requestHash(request: Pick<SendRequest, "message" | "attachments">): string {
-  const hash = createHash("sha256").update(request.message);
-  for (const { sha256 } of request.attachments) hash.update("\0").update(sha256);
+/**
+ * What makes two requests the same: the text with the instructions beside it, and the attachments. Session and tenant
+ * are compared by the ledger.
+ */
+export function requestHash({
+  message,
+  attachments,
+  options,
+}: Pick<SendRequest, "message" | "attachments" | "options">): string {
+  const hash = createHash("sha256").update(message);
+  for (const { sha256 } of attachments) hash.update("\0").update(sha256);
+  if (options.extraSystemPrompt !== undefined) hash.update("\0system\0").update(options.extraSystemPrompt);
   return hash.digest("hex");
 }

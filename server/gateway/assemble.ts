@@ -3,6 +3,7 @@ import { authenticator } from "./authenticate.ts";
 import { gatewayBodies } from "./bodies.ts";
 import type { Connection } from "./connection.ts";
 import type { GatewayContext, GatewayDeps } from "./context.ts";
+import { OpenAnswers } from "./http/open-answers.ts";
 import { Hub } from "./hub.ts";
 import { optionCommands } from "./commands/option-commands.ts";
 import { commandRegistry } from "./commands/registry.ts";
@@ -13,10 +14,15 @@ import { agentMethods } from "./methods/agent.ts";
 import { catalogMethods } from "./methods/catalog.ts";
 import { chatMethods } from "./methods/chat.ts";
 import { historyMethods } from "./methods/history.ts";
+import { compactMethods } from "./methods/compact.ts";
+import { cronReadMethods } from "./methods/cron-read.ts";
+import { cronWriteMethods } from "./methods/cron-write.ts";
 import { methodRegistry } from "./methods/registry.ts";
 import { sessionReadMethods } from "./methods/sessions-read.ts";
+import { sessionResolveMethods } from "./methods/sessions-resolve.ts";
 import { sessionWriteMethods } from "./methods/sessions-write.ts";
 import { systemMethods } from "./methods/system.ts";
+import { taskMethods } from "./methods/tasks.ts";
 import { gatewayMetrics } from "./metrics.ts";
 import { presence } from "./presence.ts";
 import { DEFAULT_LIMITS } from "./protocol/limits.ts";
@@ -55,6 +61,7 @@ export function assembleGateway(deps: GatewayDeps): {
     hub,
     metrics,
     connections,
+    answers: new OpenAnswers(),
     draining,
     startedAt: clock.monotonic(),
     bootId: random.uuid(),
@@ -75,7 +82,12 @@ export function assembleGateway(deps: GatewayDeps): {
       historyMethods,
       agentMethods,
       sessionReadMethods,
+      sessionResolveMethods,
       sessionWriteMethods,
+      compactMethods,
+      cronReadMethods,
+      cronWriteMethods,
+      taskMethods,
     ]),
   };
   return { gateway, beginDraining: () => void (state.draining = true) };

@@ -215,7 +215,18 @@ describe("a slash command", () => {
       commands: { name: string }[];
     };
     const names = commands.map(({ name }) => name);
-    expect(names).toEqual(["help", "commands", "status", "new", "reset", "stop", "model", "models", "think"]);
+    expect(names).toEqual([
+      "help",
+      "commands",
+      "status",
+      "new",
+      "reset",
+      "compact",
+      "stop",
+      "model",
+      "models",
+      "think",
+    ]);
     expect(commands.at(-1)).toEqual({
       name: "think",
       nativeName: "think",

@@ -1,6 +1,7 @@
 import type { AgentCatalog } from "../core/catalog.ts";
 import type { ConfigView } from "../core/config-view.ts";
 import type { Clock } from "../ports/clock.ts";
+import type { CronStore } from "../ports/cron-store.ts";
 import type { TenantDirectory } from "../ports/directory.ts";
 import type { EventBus } from "../ports/event-bus.ts";
 import type { Logger } from "../ports/logger.ts";
@@ -9,12 +10,14 @@ import type { Random } from "../ports/random.ts";
 import type { RunLedger } from "../ports/run-ledger.ts";
 import type { RunQueue } from "../ports/run-queue.ts";
 import type { SessionStore } from "../ports/session-store.ts";
+import type { SubagentStore } from "../ports/subagent-store.ts";
 import type { RunAcceptor } from "./accept-run.ts";
 import type { Authenticator } from "./authenticate.ts";
 import type { Bodies } from "./bodies.ts";
 import type { CommandRegistry } from "./commands/registry.ts";
 import type { Connection } from "./connection.ts";
 import type { Hub } from "./hub.ts";
+import type { OpenAnswers } from "./http/open-answers.ts";
 import type { MethodRegistry } from "./methods/registry.ts";
 import type { GatewayMetrics } from "./metrics.ts";
 import type { Presence } from "./presence.ts";
@@ -33,6 +36,8 @@ export interface GatewaySettings {
   readonly sharedPort?: number;
   /** Origins that browsers may come from beside the gateway's own. */
   readonly allowedOrigins?: readonly string[];
+  /** Folder of OpenClaw's built Control UI; null or absent: a page says how to get one. */
+  readonly controlUi?: string | null;
   readonly limits?: Partial<GatewayLimits>;
   /** Time over which the connections are sent away when the gateway drains, in milliseconds; default 1000. */
   readonly drainSpreadMs?: number;
@@ -43,6 +48,8 @@ export interface GatewayDeps {
   readonly ledger: RunLedger;
   readonly sessions: SessionStore;
   readonly directory: TenantDirectory;
+  readonly cron: CronStore;
+  readonly subagents: SubagentStore;
   readonly queue: RunQueue;
   readonly bus: EventBus;
   readonly objects: ObjectStore;
@@ -67,6 +74,8 @@ export interface GatewayContext extends GatewayDeps {
   readonly methods: MethodRegistry;
   readonly commands: CommandRegistry;
   readonly connections: Set<Connection>;
+  /** HTTP requests that wait for runs. */
+  readonly answers: OpenAnswers;
   /** Of this process life, as `hello-ok.server.bootId`. */
   readonly bootId: string;
   /** Monotonic time of the start. */

@@ -1,4 +1,5 @@
 import type { GatewayContext } from "./context.ts";
+import { restarting } from "./http/openai/errors.ts";
 import { openEvent } from "./protocol/frames.ts";
 
 /** Time over which connections are sent away, so that the other gateways are not stormed. */
@@ -13,14 +14,16 @@ const STEP_MS = 25;
 
 /**
  * Empties a gateway that takes no more work: waits for the sends under way, tells every client `shutdown`, and closes
- * the connections with 1012, spread at random. Runs go on in the workers; their clients hear the rest elsewhere.
+ * the connections with 1012, spread at random. Runs go on in the workers; their clients hear the rest elsewhere. HTTP
+ * requests have some seconds to be answered; what is cut then is told to come again.
  */
 export async function drainGateway(gateway: GatewayContext): Promise<void> {
-  const { acceptor, clock, random, connections, settings, logger } = gateway;
+  const { acceptor, clock, limits, random, connections, settings, logger } = gateway;
   logger.info("gateway.draining", { connections: connections.size, sends: acceptor.pending() });
   const patience = new AbortController();
   await Promise.race([acceptor.settled(), clock.sleep(ANSWERS_MS, patience.signal)]);
   patience.abort();
+  const answered = gateway.answers.drain(clock, limits.httpDrainMs, restarting());
 
   const shutdown = openEvent("shutdown", {
     reason: "gateway restarting",
@@ -44,4 +47,5 @@ export async function drainGateway(gateway: GatewayContext): Promise<void> {
   for (let waitedMs = 0; connections.size > 0 && waitedMs < GOODBYES_MS; waitedMs += STEP_MS) {
     await clock.sleep(STEP_MS);
   }
+  await answered;
 }

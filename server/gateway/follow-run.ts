@@ -143,6 +143,6 @@ const ENDS: ReadonlySet<RunEvent["body"]["type"]> = new Set(["final", "aborted",
 function tellEnd(hub: TenantHub, view: RunView, listener: Listener, end: RunEnd, afterRunSeq: number): void {
   // The last delta may carry the end's own number: a client that has it may still lack the end.
   if (end.runSeq < afterRunSeq) return;
-  hub.teller.send(listener, openEvent("agent", agentEnd(view, end)), false);
+  if (end.mergedInto === undefined) hub.teller.send(listener, openEvent("agent", agentEnd(view, end)), false);
   hub.teller.send(listener, openEvent("chat", chatEnd(view, end)), false);
 }

@@ -73,14 +73,16 @@ describe("limits of a socket", () => {
     expect((await client.closing()).code).toBe(1009);
   });
 
-  it("a binary frame is refused before connect and ignored after it", async () => {
+  it("a binary frame is read as the text that it holds", async () => {
     const { gateway } = await setup();
     const stranger = await open(gateway.url);
     stranger.socket.send(Buffer.from("{}"));
     expect(await stranger.closing()).toEqual({ code: 1008, reason: "invalid request frame" });
     const client = await open(gateway.url);
     await client.hello();
-    client.socket.send(Buffer.from("{}"));
+    client.socket.send(Buffer.from(JSON.stringify({ type: "req", id: "binary", method: "health" })));
+    expect((await client.response("binary")).ok).toBe(true);
+    client.socket.send(Buffer.from([0xff, 0xfe, 0x00])); // no text at all: ignored, as text that is no JSON
     client.send("after", "health");
     expect((await client.response("after")).ok).toBe(true);
   });

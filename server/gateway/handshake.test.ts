@@ -16,7 +16,7 @@ const setup = async () => {
 /** Sends one connect and answers what came back, and how the socket was closed. */
 async function attempt(
   params: Readonly<Record<string, unknown>>,
-  upgrade = { origin: undefined as string | undefined, host: "gateway.test" as string | undefined },
+  upgrade = { origin: undefined as string | undefined, host: "gateway.local" as string | undefined },
 ) {
   const { gateway } = await setup();
   const client = new WireClient(gateway, upgrade);
@@ -38,7 +38,7 @@ interface ProofFields {
 /** A connect signed with a new device key against the challenge of a fresh connection; `change` spoils the proof. */
 async function signedConnect(clientOf: ReturnType<typeof as>, change: ProofFields = {}) {
   const { gateway } = await setup();
-  const client = new WireClient(gateway, { origin: "https://gateway.test", host: "gateway.test" });
+  const client = new WireClient(gateway, { origin: "https://gateway.local", host: "gateway.local" });
   const challenge = client.events("connect.challenge")[0]?.payload as { nonce: string; ts: number };
   const { publicKey, privateKey } = generateKeyPairSync("ed25519");
   const raw = publicKey.export({ format: "der", type: "spki" }).subarray(-32);
@@ -127,13 +127,13 @@ describe("identity without a device, with a good token", () => {
   });
 
   it.each([
-    ["openclaw-tui", "ui", "CONTROL_UI_DEVICE_IDENTITY_REQUIRED", "https://gateway.test"],
-    ["openclaw-control-ui", "webchat", "CONTROL_UI_DEVICE_IDENTITY_REQUIRED", "https://gateway.test"],
+    ["openclaw-tui", "ui", "CONTROL_UI_DEVICE_IDENTITY_REQUIRED", "https://gateway.local"],
+    ["openclaw-control-ui", "webchat", "CONTROL_UI_DEVICE_IDENTITY_REQUIRED", "https://gateway.local"],
     ["openclaw-control-ui", "webchat", "CONTROL_UI_ORIGIN_NOT_ALLOWED", "https://evil.example"],
     ["openclaw-control-ui", "webchat", "CONTROL_UI_ORIGIN_NOT_ALLOWED", undefined],
     ["webchat-ui", "webchat", "CONTROL_UI_ORIGIN_NOT_ALLOWED", undefined],
   ])("%s/%s is refused with %s from origin %s", async (id, mode, code, origin) => {
-    const { response, closed } = await attempt(as(id, mode), { origin, host: "gateway.test" });
+    const { response, closed } = await attempt(as(id, mode), { origin, host: "gateway.local" });
     expect(response.error?.details).toMatchObject({ code });
     expect(closed?.code).toBe(1008);
   });

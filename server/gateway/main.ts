@@ -3,7 +3,11 @@ import type { Clock } from "../ports/clock.ts";
 import { assembleGateway } from "./assemble.ts";
 import type { GatewayContext, GatewayDeps } from "./context.ts";
 import { drainGateway } from "./drain.ts";
-import { gatewayServer, listen } from "./http.ts";
+import { assistantMedia } from "./http/assistant-media.ts";
+import { controlUi } from "./http/control-ui/control-ui.ts";
+import { TICK_MS } from "./http/open-answers.ts";
+import { openAiApi } from "./http/openai/api.ts";
+import { gatewayServer, listen } from "./http/server.ts";
 import { health } from "./projection/health.ts";
 import { openEvent } from "./protocol/frames.ts";
 import { readiness } from "./readiness.ts";
@@ -47,7 +51,11 @@ export async function startGateway(deps: GatewayDeps): Promise<GatewayHandle> {
     metrics,
     version: settings.version,
     uptimeMs: () => Math.round(clock.monotonic() - startedAt),
+    requestMs: limits.httpRequestMs,
     upgrade: sockets.upgrade,
+    openai: openAiApi(gateway),
+    media: assistantMedia(gateway),
+    controlUi: controlUi(settings.controlUi ?? null),
   };
   const own = gatewayServer(parts);
   const port = await listen(own, settings.host, settings.port, false);
@@ -65,6 +73,7 @@ export async function startGateway(deps: GatewayDeps): Promise<GatewayHandle> {
     shutOutDisabled(gateway, stop.signal),
     every(clock, limits.pingIntervalMs, stop.signal, sockets.pingAll),
     every(clock, limits.tickIntervalMs, stop.signal, () => broadcast(gateway, "tick", { ts: clock.now() })),
+    every(clock, TICK_MS, stop.signal, () => gateway.answers.tick()),
     every(clock, HOUSEKEEPING_MS, stop.signal, housekeeper(gateway, sockets.cutLateHandshakes)),
   ];
 
@@ -72,6 +81,7 @@ export async function startGateway(deps: GatewayDeps): Promise<GatewayHandle> {
   const end = async (): Promise<void> => {
     beginDraining();
     stop.abort();
+    gateway.answers.abandon();
     sockets.terminateAll();
     await Promise.all([closeServer(own), shared && closeServer(shared), hub.close(), ...loops]);
   };

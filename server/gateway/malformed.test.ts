@@ -48,7 +48,7 @@ describe("before connect", () => {
   it("params of a wrong type are named in the answer, unknown ones are ignored", async () => {
     const client = await open();
     const response = await client.request("connect", { ...connectParamsOf(), maxProtocol: "4" });
-    expect(response.error?.message).toMatch(/^invalid connect params: at \/maxProtocol: expected number/);
+    expect(response.error?.message).toMatch(/^invalid connect params: at \/maxProtocol: must be integer/);
     const newer = await open();
     const params = { ...connectParamsOf(), modelCatalog: { of: "a newer client" } };
     expect((await newer.request("connect", params)).ok).toBe(true);
@@ -71,9 +71,9 @@ describe("after connect", () => {
 
   it.each([
     ['{"type":"req","id":7,"method":"health"}', "invalid", /at \/id/],
-    ['{"type":"req","id":"a"}', "a", /at \/method/],
-    ['{"type":"res","id":"a","ok":true}', "a", /at \/type/],
-    ['{"type":"req","id":"a","method":"health","extra":1}', "a", /unexpected property "extra"/],
+    ['{"type":"req","id":"a"}', "a", /required property 'method'/],
+    ['{"type":"res","id":"a","method":"health"}', "a", /at \/type/],
+    ['{"type":"req","id":"a","method":"health","extra":1}', "a", /unexpected property 'extra'/],
     ["null", "invalid", /must be object/],
     ['"text"', "invalid", /must be object/],
   ])("the bad frame %s is answered under %s and the connection stays", async (text, id, why) => {
@@ -83,6 +83,17 @@ describe("after connect", () => {
     expect(response?.error?.message).toMatch(/^invalid request frame: /);
     expect(response?.error?.message).toMatch(why);
     expect((await client.request("health")).ok).toBe(true);
+  });
+
+  it("what an error repeats of the request is cut short", async () => {
+    const client = await open();
+    const long = "x".repeat(200_000);
+    const { error } = await client.request("agent.identity.get", { agentId: long });
+    expect(error).toMatchObject({
+      code: "INVALID_REQUEST",
+      message: expect.stringContaining('Agent "xxx') as unknown,
+    });
+    expect(JSON.stringify(error).length).toBeLessThan(3_000);
   });
 
   it("an unknown method is named", async () => {
@@ -104,11 +115,11 @@ describe("after connect", () => {
   });
 
   it.each([
-    ["chat.send", {}, /^invalid chat.send params: at \/message: /],
-    ["chat.send", { sessionKey: 5, message: "m", idempotencyKey: "k" }, /at \/sessionKey: expected string/],
+    ["chat.send", {}, /must have required property 'message'/],
+    ["chat.send", { sessionKey: 5, message: "m", idempotencyKey: "k" }, /at \/sessionKey: must be string/],
     ["chat.send", { sessionKey: "", message: "m", idempotencyKey: "k" }, /at \/sessionKey: /],
     ["chat.send", { sessionKey: "s", message: "m", idempotencyKey: "" }, /at \/idempotencyKey: /],
-    ["chat.send", "text", /^invalid chat.send params: at root: /],
+    ["chat.send", "text", /^invalid chat.send params: must be object$/],
     ["chat.history", { sessionKey: "s", limit: 0 }, /^invalid chat.history params: at \/limit: /],
     ["agent.wait", { runId: "r", timeoutMs: -1 }, /^invalid agent.wait params: at \/timeoutMs: /],
   ])("%s with params %j says where and why", async (name, params, why) => {

@@ -6,6 +6,7 @@ import type { FollowedRun } from "./followed-run.ts";
 import type { GatewayMetrics } from "./metrics.ts";
 import {
   agentAssistant,
+  agentCompaction,
   agentEnd,
   agentItem,
   agentModel,
@@ -123,6 +124,12 @@ export class RunTeller {
       this.tell(run, "agent", () => agentUsage(run.view, event.at, body.usage), true);
   }
 
+  compaction(run: FollowedRun, event: RunEvent): void {
+    const { body } = event;
+    if (body.type === "compaction")
+      this.tell(run, "agent", () => agentCompaction(run.view, event.at, body), false);
+  }
+
   tool(run: FollowedRun, event: RunEvent): void {
     const { body } = event;
     if (body.type !== "tool") return;
@@ -149,7 +156,7 @@ export class RunTeller {
   /** The last events of a run. Nobody is skipped for being slow: these carry the truth. */
   end(run: FollowedRun, end: RunEnd): void {
     this.textToLate(run, end.endedAt);
-    this.tell(run, "agent", () => agentEnd(run.view, end), false);
+    if (end.mergedInto === undefined) this.tell(run, "agent", () => agentEnd(run.view, end), false);
     this.tell(run, "chat", () => chatEnd(run.view, end), false);
   }
 

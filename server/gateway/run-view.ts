@@ -20,6 +20,8 @@ export interface RunEnd {
   readonly error?: RunError;
   /** Where the run was answered without a model: its rows, which nothing else tells. */
   readonly rows?: readonly TranscriptRow[];
+  /** The message was answered in the turn of that run; there is nothing to tell of this one but its end. */
+  readonly mergedInto?: RunId;
   readonly runSeq: number;
   readonly sessionId?: string;
   readonly startedAt?: number;
@@ -127,10 +129,12 @@ export function endOfEvent(view: RunView, event: RunEvent): RunEnd | null {
 
 function endOfBody(
   body: RunEventBody,
-): Pick<RunEnd, "status" | "stopReason" | "usage" | "error" | "rows"> | null {
+): Pick<RunEnd, "status" | "stopReason" | "usage" | "error" | "rows" | "mergedInto"> | null {
   switch (body.type) {
-    case "final":
-      return { status: "succeeded", stopReason: body.stopReason, usage: body.usage, rows: body.rows };
+    case "final": {
+      const { stopReason, usage, rows, mergedInto } = body;
+      return { status: "succeeded", stopReason, usage, rows, mergedInto };
+    }
     case "aborted": {
       const timedOut = body.reason === "timeout";
       return { status: timedOut ? "timed_out" : "aborted", stopReason: timedOut ? "timeout" : "rpc" };
@@ -150,6 +154,7 @@ function endOfBody(
     case "tool":
     case "message":
     case "usage":
+    case "compaction":
       return null;
     default:
       return body satisfies never;
@@ -168,6 +173,7 @@ export function endOfRecord(run: RunRecord & { readonly status: EndedStatus }): 
     usage: run.result?.usage,
     model: run.result?.model,
     error: run.error ?? undefined,
+    mergedInto: run.result?.mergedInto,
     runSeq: Math.max(run.attempt, 1) * ATTEMPT_STRIDE,
     sessionId: run.sessionId,
     startedAt: run.startedAt ?? undefined,

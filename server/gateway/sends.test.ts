@@ -1,5 +1,7 @@
+import { hash } from "node:crypto";
 import { describe, expect, it } from "vitest";
 import { sessionKey } from "../core/ids.ts";
+import { objectKey } from "../core/object-key.ts";
 import { ACME, gatewayPool, handWorker, OTHER_TOKEN } from "../testing/gateway-pool.ts";
 import { until } from "../testing/until.ts";
 import { connectWire, type WireClient } from "../testing/wire-client.ts";
@@ -75,7 +77,7 @@ describe("chat.send with a key", () => {
     ["another session", { sessionKey: "elsewhere" }],
     [
       "another attachment",
-      { attachments: [{ mimeType: "image/png", content: Buffer.from("png").toString("base64") }] },
+      { attachments: [{ mimeType: "text/plain", content: Buffer.from("text").toString("base64") }] },
     ],
   ])("and %s is a conflict that tells nothing of the run", async (_what, change) => {
     const { client } = await setup();
@@ -121,28 +123,93 @@ describe("a message", () => {
     const { error } = await send(client, "k1", { message: "x".repeat(10_001) });
     expect(error).toMatchObject({ code: "INVALID_REQUEST", details: { limit: 10_000 } });
   });
+});
 
-  it("may carry images and text files, and nothing that cannot be read", async () => {
-    const { client, hand } = await setup();
-    const png = Buffer.from("png").toString("base64");
-    await send(client, "k1", {
-      attachments: [
-        { mimeType: "image/png", content: `data:image/png;base64,${png}` },
-        { mimeType: "text/plain", fileName: "a.txt", content: Buffer.from("note").toString("base64") },
-      ],
-    });
+describe("attachments", () => {
+  const PNG = Buffer.from("89504e470d0a1a0a0000000d49484452", "hex");
+  const base64 = (bytes: Buffer | string): string => Buffer.from(bytes).toString("base64");
+
+  it("lie in object storage, each once, before the row that refers to them; history tells what they are", async () => {
+    const { client, hand, pool } = await setup();
+    const attachments = [
+      { mimeType: "image/png", content: `data:image/png;base64,${base64(PNG)}` },
+      { type: "file", mimeType: "text/plain", fileName: "a.txt", content: base64("note"), sizeBytes: 4 },
+      { type: "image", source: { type: "base64", media_type: "image/jpeg", data: base64(PNG) } },
+    ];
+    await send(client, "k1", { attachments });
+    const sha256 = hash("sha256", PNG, "hex");
+    const stored = await pool.objects.port.get(objectKey(ACME, sha256));
+    expect(Buffer.from(stored!)).toEqual(PNG);
     const { grant } = await hand.claim(MAIN);
-    expect(grant.input.body).toMatchObject({
-      inline: {
-        content: [
-          { type: "text", text: "hello" },
-          { type: "image", data: png, mimeType: "image/png" },
-          { type: "text", text: "[file a.txt]\nnote" },
-        ],
-      },
-    });
-    const refused = await send(client, "k2", { attachments: [{ mimeType: "video/mp4", content: png }] });
-    expect(refused.error?.message).toBe('attachment 1: type "video/mp4" is not supported');
+    const png = {
+      url: `media://inbound/${sha256}.png`,
+      contentType: "image/png",
+      kind: "image",
+      sizeBytes: 16,
+    };
+    const media = [
+      png,
+      { contentType: "text/plain", kind: "document", fileName: "a.txt", sizeBytes: 4 },
+      png,
+    ];
+    const own = {
+      media,
+      mediaImageLayout: { slots: [0, 2].map((factIndex) => ({ kind: "inline", factIndex })) },
+    };
+    expect(grant.input.body).toMatchObject({ inline: { content: "hello", __openclaw: own } });
+    const { messages } = await client.ok("chat.history", { sessionKey: "main" });
+    expect(messages).toMatchObject([{ role: "user", content: "hello", __openclaw: { ...own, seq: 1 } }]);
+    // The same request again is the same run; with another picture it is another request.
+    expect((await send(client, "k1", { attachments })).payload?.["status"]).toBe("in_flight");
+    expect((await send(client, "k1", { attachments: attachments.slice(1) })).error?.code).toBe(
+      "INVALID_REQUEST",
+    );
+  });
+
+  it.each([
+    ["no content", {}, "content must be base64 text"],
+    ["an empty one", { content: "data:image/png;base64," }, "it is empty"],
+    ["bad base64", { content: "%%%%" }, "content is not valid base64"],
+    ["base64 with a hole", { content: `${base64(PNG)}!!AA` }, "content is not valid base64"],
+    ["a picture that is none", { mimeType: "image/png", content: base64("<html>") }, "said to be image/png"],
+    [
+      "a text that is a picture",
+      { mimeType: "text/plain", content: base64(PNG) },
+      "its content is image/png",
+    ],
+    ["a text of bytes", { mimeType: "text/plain", content: base64(Buffer.from([255, 0])) }, "something else"],
+    ["another size", { content: base64("x"), sizeBytes: 2 }, "sizeBytes says 2, its content has 1 bytes"],
+    ["a path for a name", { content: base64("x"), fileName: "../etc/passwd" }, "name without path"],
+    ["a name with a line break", { content: base64("x"), fileName: "a\nb" }, "name without path"],
+    [
+      "a picture that is too large",
+      { content: base64(Buffer.concat([PNG, Buffer.alloc(6 * 1024 * 1024)])) },
+      "an image has at most 6291456",
+    ],
+  ])("with %s are one clear error, and nothing is stored", async (_what, attachment, why) => {
+    const { client, pool } = await setup();
+    const { error } = await send(client, "k1", { attachments: [attachment] });
+    expect(error).toMatchObject({ code: "INVALID_REQUEST", details: { reason: "attachment" } });
+    expect(error?.message).toMatch(/^attachment 1: /);
+    expect(error?.message).toContain(why);
+    expect(pool.objects.calls).not.toContain("put");
+  });
+
+  it("that are too many are one clear error", async () => {
+    const { client } = await setup();
+    const many = Array.from({ length: 33 }, () => ({ content: base64("x") }));
+    const { error } = await send(client, "k1", { attachments: many });
+    expect(error?.message).toBe("33 attachments: at most 32 in one message");
+  });
+
+  it("are refused as retryable while object storage is away, and nothing is acknowledged", async () => {
+    const { client, pool } = await setup();
+    const attachments = [{ content: base64(PNG) }];
+    pool.objects.break("before");
+    const { error } = await send(client, "k1", { attachments });
+    expect(error).toMatchObject({ code: "UNAVAILABLE", retryable: true });
+    pool.objects.mend();
+    expect((await send(client, "k1", { attachments })).payload?.["status"]).toBe("started");
   });
 });
 

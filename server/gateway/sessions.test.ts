@@ -211,6 +211,14 @@ describe("sessions", () => {
     expect((await client.request("sessions.resolve", { key: "nope" })).error?.message).toBe(
       "No session found: agent:main:nope",
     );
+    const asked = { reference: { key: "Main", slug: "main" }, allowMissing: true };
+    expect(await client.ok("sessions.resolve", asked)).toMatchObject({ ok: true, key: MAIN });
+    expect(await client.ok("sessions.resolve", { ...asked, reference: { key: "nope" } })).toEqual({
+      ok: false,
+    });
+    expect((await client.request("sessions.resolve", { ...asked, key: "main" })).error?.message).toContain(
+      "one of key, shortId or reference is required",
+    );
     expect(await client.ok("sessions.preview", { keys: ["main", "nope"] })).toMatchObject({
       previews: [
         {

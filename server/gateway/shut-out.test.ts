@@ -1,6 +1,6 @@
-import { expect, it, onTestFinished } from "vitest";
+import { expect, it, onTestFinished, vi } from "vitest";
 import { fakeClock } from "../testing/fake-clock.ts";
-import { ACME, gatewayPool, OTHER_TOKEN } from "../testing/gateway-pool.ts";
+import { ACME, gatewayPool, OTHER, OTHER_TOKEN } from "../testing/gateway-pool.ts";
 import { connectWire } from "../testing/wire-client.ts";
 import { assembleGateway } from "./assemble.ts";
 import { shutOutDisabled } from "./shut-out.ts";
@@ -13,7 +13,7 @@ async function setup() {
   onTestFinished(() => over.abort());
   void shutOutDisabled(gateway, over.signal);
   const [theirs, ours] = [await connectWire(gateway), await connectWire(gateway, { token: OTHER_TOKEN })];
-  return { clock, pool, theirs, ours };
+  return { clock, gateway, pool, theirs, ours };
 }
 
 it("sends the clients of a disabled tenant away within seconds, and nobody else", async () => {
@@ -36,4 +36,18 @@ it("sends nobody away while the directory does not answer, and catches up afterw
   await clock.advance(5_000);
   expect(theirs.closed).not.toBeNull();
   expect(ours.closed).toBeNull();
+});
+
+it("cuts the HTTP requests of a disabled tenant that wait for runs, also where it has no other client", async () => {
+  const { clock, gateway, pool, theirs, ours } = await setup();
+  const cuts = [ACME, OTHER].map((tenant) => {
+    const cut = vi.fn();
+    gateway.answers.add({ tenant, cut, tick: () => undefined, abandon: () => undefined });
+    return cut;
+  });
+  for (const { connection } of [theirs, ours]) connection.ended();
+  await pool.directory.port.setDisabled(ACME, true);
+  await clock.advance(5_000);
+  expect(cuts[0]).toHaveBeenCalledWith(expect.objectContaining({ code: "FORBIDDEN" }));
+  expect(cuts[1]).not.toHaveBeenCalled();
 });

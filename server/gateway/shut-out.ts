@@ -1,3 +1,4 @@
+import { HAError } from "../core/errors.ts";
 import type { GatewayContext } from "./context.ts";
 
 /** Time between two looks, in milliseconds: as long as a token that was good stays good (authenticate.ts). */
@@ -26,8 +27,8 @@ export async function shutOutDisabled(gateway: GatewayContext, signal: AbortSign
 }
 
 /** @throws HAError STORE_UNAVAILABLE */
-async function closeDisabled({ connections, directory, logger }: GatewayContext): Promise<void> {
-  if (connections.size === 0) return;
+async function closeDisabled({ answers, connections, directory, logger }: GatewayContext): Promise<void> {
+  if (connections.size === 0 && answers.size === 0) return;
   const disabled = new Set(await directory.disabledTenants());
   if (disabled.size === 0) return;
   for (const connection of connections) {
@@ -36,4 +37,5 @@ async function closeDisabled({ connections, directory, logger }: GatewayContext)
     logger.info("gateway.shut_out", { tenant });
     connection.close(1008, "tenant disabled");
   }
+  answers.cutTenants(disabled, new HAError("FORBIDDEN", "this tenant is disabled"));
 }

@@ -51,9 +51,9 @@ export function gatewaySockets(gateway: GatewayContext): Sockets {
     metrics.connection("opened");
     limitHandshake(connection, tcp, limits.preConnectBytes + FRAMING_ALLOWANCE);
 
-    websocket.on("message", (data: RawData, isBinary: boolean) => {
-      if (!isBinary) connection.receive(textOf(data));
-      else if (!connection.connected) connection.close(1008, "invalid request frame");
+    // As OpenClaw: a binary frame is read as the text that it holds, so that no request is left without an answer.
+    websocket.on("message", (data: RawData) => {
+      connection.receive(textOf(data));
       throttleReading(websocket, tcp, limits.dropAboveBytes);
     });
     websocket.on("pong", () => (entry.alive = true));
@@ -101,7 +101,7 @@ export function gatewaySockets(gateway: GatewayContext): Sockets {
   };
 }
 
-/** ws hands text over as one Buffer (its default binaryType). */
+/** ws hands messages over as one Buffer (its default binaryType). */
 const textOf = (data: RawData): string => (Buffer.isBuffer(data) ? data.toString() : "");
 
 /** Frames sent in the same turn of the event loop leave in one write. */

@@ -10,6 +10,7 @@ import type { BodyReader } from "./bodies.ts";
 import { FollowedRun } from "./followed-run.ts";
 import type { GatewayMetrics } from "./metrics.ts";
 import { RecentRuns } from "./recent-runs.ts";
+import { openEvent } from "./protocol/frames.ts";
 import { endOfEvent, endOfRecord, type RunEnd, RunView } from "./run-view.ts";
 import { RunTeller } from "./run-teller.ts";
 import type { SessionsFeed } from "./sessions-feed.ts";
@@ -29,7 +30,15 @@ export interface TenantHubDeps {
   readonly feed: (audience: Audience) => SessionsFeed;
 }
 
-type EndWaiter = (end: RunEnd) => void;
+/** Somebody who waits for one run without being a listener of its session: a second response, an HTTP request. */
+export interface RunWatcher {
+  /** The text as it now stands has changed; it is read from the view whenever there is room for it. */
+  text?(view: RunView): void;
+  /** A message of the answer was committed, its text is the one that stands: another text is another message's. */
+  messageDone?(view: RunView): void;
+  /** The run has ended; nothing follows. */
+  end(end: RunEnd): void;
+}
 
 /**
  * All that one gateway follows for one tenant: its listeners, its runs under way, and what is waited for.
@@ -43,7 +52,7 @@ export class TenantHub implements TenantHandlers {
   readonly teller: RunTeller;
   readonly runs = new Map<RunId, FollowedRun>();
   private readonly over = new RecentRuns();
-  private readonly waiters = new Map<RunId, Set<EndWaiter>>();
+  private readonly watchers = new Map<RunId, Set<RunWatcher>>();
   private readonly deps: TenantHubDeps;
 
   constructor(tenant: TenantId, deps: TenantHubDeps) {
@@ -74,11 +83,16 @@ export class TenantHub implements TenantHandlers {
       }
     }
     const ts = this.deps.clock.now();
-    for (const run of touched) if (run.end === null) this.teller.text(run, ts, false);
+    for (const run of touched) if (run.end === null) this.tellText(run, ts);
   }
 
   onNotice(notice: Notice): void {
     if (notice.type === "session") this.feed.changed(notice.sessionKey, { reason: notice.reason });
+    if (notice.type === "cron") {
+      const { type: _, ...change } = notice;
+      const event = openEvent("cron", change);
+      for (const listener of this.audience.all) if (listener.reads) listener.outbox.event(event, true);
+    }
   }
 
   /** The subscription was cut and is back: every run is asked for what it did meanwhile. */
@@ -110,13 +124,18 @@ export class TenantHub implements TenantHandlers {
   }
 
   /** Calls back once the run has ended; the answer takes the callback back. */
-  onEnd(runId: RunId, waiter: EndWaiter): () => void {
-    const waiters = this.waiters.get(runId) ?? new Set();
-    waiters.add(waiter);
-    this.waiters.set(runId, waiters);
+  onEnd(runId: RunId, end: (end: RunEnd) => void): () => void {
+    return this.watch(runId, { end });
+  }
+
+  /** Tells one run to somebody who is no listener; the answer ends it. */
+  watch(runId: RunId, watcher: RunWatcher): () => void {
+    const watchers = this.watchers.get(runId) ?? new Set();
+    watchers.add(watcher);
+    this.watchers.set(runId, watchers);
     return () => {
-      waiters.delete(waiter);
-      if (waiters.size === 0 && this.waiters.get(runId) === waiters) this.waiters.delete(runId);
+      watchers.delete(watcher);
+      if (watchers.size === 0 && this.watchers.get(runId) === watchers) this.watchers.delete(runId);
     };
   }
 
@@ -130,7 +149,7 @@ export class TenantHub implements TenantHandlers {
   finish(run: FollowedRun, end: RunEnd): void {
     const { view } = run;
     const answered = end.rows !== undefined;
-    if (!answered) this.teller.begin(run, end.endedAt);
+    if (!answered && end.mergedInto === undefined) this.teller.begin(run, end.endedAt);
     view.setText(end.text);
     view.lastRunSeq = end.runSeq;
     if (!answered) this.teller.text(run, end.endedAt, true);
@@ -181,7 +200,7 @@ export class TenantHub implements TenantHandlers {
         run.polled(now, busHealthy);
       }
     }
-    for (const runId of this.waiters.keys()) if (!this.runs.has(runId)) due.push(runId);
+    for (const runId of this.watchers.keys()) if (!this.runs.has(runId)) due.push(runId);
     return due;
   }
 
@@ -210,7 +229,7 @@ export class TenantHub implements TenantHandlers {
   }
 
   get idle(): boolean {
-    return this.audience.all.size === 0 && this.waiters.size === 0;
+    return this.audience.all.size === 0 && this.watchers.size === 0;
   }
 
   /** A redriven run is one of a later attempt: it comes back with its first event. */
@@ -226,7 +245,7 @@ export class TenantHub implements TenantHandlers {
     const endedAt = this.over.get(event.runId)?.lastRunSeq;
     // Only a redriven run comes back: with a later attempt, whose first event is `started`.
     if (endedAt !== undefined && (event.runSeq <= endedAt || event.body.type !== "started")) return null;
-    if (!this.audience.caresAbout(event.sessionKey) && !this.waiters.has(event.runId)) return null;
+    if (!this.audience.caresAbout(event.sessionKey) && !this.watchers.has(event.runId)) return null;
     const run = this.follow(event.sessionKey, event.agentId, event.runId);
     // Its beginning was told before this gateway listened: what is told first must not look like a continuation.
     if (placeOfRunSeq(event.runSeq) > 1) run.view.retold = true;
@@ -263,6 +282,7 @@ export class TenantHub implements TenantHandlers {
         teller.begin(run, at);
         teller.text(run, at, true);
         teller.row(run, body.row);
+        this.eachWatcher(view, (watcher) => watcher.messageDone?.(view));
       } else {
         // The user's row comes before the start of the answer (protocol.md 4, one ordinary chat turn).
         teller.row(run, body.row);
@@ -278,6 +298,9 @@ export class TenantHub implements TenantHandlers {
     } else if (body.type === "usage") {
       teller.text(run, at, true);
       teller.usage(run, event);
+    } else if (body.type === "compaction") {
+      teller.begin(run, at);
+      teller.compaction(run, event);
     }
   }
 
@@ -294,7 +317,19 @@ export class TenantHub implements TenantHandlers {
       if (view.judge(event) === "drop") continue;
       this.take(run, event);
     }
-    if (run.end === null) this.teller.text(run, this.deps.clock.now(), false);
+    if (run.end === null) this.tellText(run, this.deps.clock.now());
+  }
+
+  private tellText(run: FollowedRun, ts: number): void {
+    const { view } = run;
+    this.teller.text(run, ts, false);
+    this.eachWatcher(view, (watcher) => watcher.text?.(view));
+  }
+
+  /** Nobody is told of a text that is not known. */
+  private eachWatcher({ runId, blind }: RunView, tell: (watcher: RunWatcher) => void): void {
+    const watchers = blind ? undefined : this.watchers.get(runId);
+    if (watchers) for (const watcher of watchers) tell(watcher);
   }
 
   private async catchUpAll(): Promise<void> {
@@ -305,10 +340,10 @@ export class TenantHub implements TenantHandlers {
   }
 
   private settle(runId: RunId, end: RunEnd): void {
-    const waiters = this.waiters.get(runId);
-    if (!waiters) return;
-    this.waiters.delete(runId);
-    for (const waiter of waiters) waiter(end);
+    const watchers = this.watchers.get(runId);
+    if (!watchers) return;
+    this.watchers.delete(runId);
+    for (const watcher of watchers) watcher.end(end);
   }
 }
 

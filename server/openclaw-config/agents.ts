@@ -96,6 +96,9 @@ export function readAgents(
       systemPrompt: systemPrompt(id, entry),
       workspace: entry.workspace ?? defaults?.workspace ?? null,
       thinkingLevel: entry.thinkingDefault ?? defaults?.thinkingDefault ?? null,
+      subagentsAllowed: (entry.subagents?.allowAgents ?? defaults?.subagents?.allowAgents ?? []).map(
+        (allowed) => allowed.trim().toLowerCase(),
+      ),
     };
   });
   return { agents, defaultAgentId: defaultAgent(config, written), models };

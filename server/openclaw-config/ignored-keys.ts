@@ -11,12 +11,17 @@ const AGENT: Used = {
   workspace: true,
   model: true,
   thinkingDefault: true,
+  subagents: { allowAgents: true },
   identity: { name: true, theme: true, emoji: true },
 };
 
 /** What the pool acts on. */
 const USED: Used = {
-  gateway: { mode: true, auth: { mode: true, token: true, password: true } },
+  gateway: {
+    mode: true,
+    auth: { mode: true, token: true, password: true },
+    controlUi: { allowedOrigins: true },
+  },
   agents: {
     ownership: true,
     list: { "*": AGENT },
@@ -28,7 +33,7 @@ const USED: Used = {
       thinkingDefault: true,
       timeoutSeconds: true,
       maxConcurrent: true,
-      subagents: { maxConcurrent: true },
+      subagents: { maxConcurrent: true, maxSpawnDepth: true, maxChildrenPerAgent: true, allowAgents: true },
       systemAgent: true,
     },
   },
@@ -54,14 +59,15 @@ const USED: Used = {
             contextTokens: true,
             maxTokens: true,
             headers: true,
+            compat: true,
           },
         },
       },
     },
   },
-  messages: { queue: { mode: true } },
+  messages: { queue: { mode: true, byChannel: { webchat: true } } },
   session: { mainKey: true },
-  cron: { maxConcurrentRuns: true },
+  cron: { enabled: true, maxConcurrentRuns: true },
   env: { vars: true },
   // OpenClaw's notes to itself: nothing follows from them.
   meta: true,

@@ -41,6 +41,8 @@ describe("openclaw.json", () => {
       agents: [{ id: "main", model: "demo/demo", fallbacks: [] }],
       models: [{ provider: "demo", id: "demo", api: "openai-completions", baseUrl: demoModelUrl }],
       laneWidths: DEFAULT_LANE_WIDTHS,
+      subagents: { maxSpawnDepth: 5, maxChildren: 5 },
+      cronEnabled: true,
       queueMode: "steer",
       runTimeoutMs: 48 * 3_600_000,
     });
@@ -59,9 +61,11 @@ describe("openclaw.json", () => {
       mainKey: "home",
       agents: [
         { id: "main", model: "mock/mock-1", fallbacks: ["mock/mock-2"], workspace: "/srv/node/workspace" },
-        { id: "work", name: "Agent work", model: "mock/mock-2", fallbacks: [] },
+        { id: "work", model: "mock/mock-2", fallbacks: [], subagentsAllowed: ["main", "*"] },
       ],
       laneWidths: { main: 12, subagent: 3, cron: 2 },
+      subagents: { maxSpawnDepth: 2, maxChildren: 4 },
+      cronEnabled: false,
       queueMode: "collect",
       runTimeoutMs: 600_000,
     });
@@ -72,6 +76,7 @@ describe("openclaw.json", () => {
       cost: { input: 0.25, output: 2, cacheRead: 0 },
     });
     expect(catalog.models[1]).toMatchObject({
+      compat: { supportsTools: false },
       reasoning: true,
       input: ["text", "image"],
       contextWindow: 200_000,
@@ -207,6 +212,14 @@ describe("openclaw.json", () => {
     expect(load(file, { A: "process" }).gatewayToken).toBe("process-dotenv-inline-${A}");
   });
 
+  it("names the origins that browsers may come from", () => {
+    const text = '{ gateway: { controlUi: { allowedOrigins: ["https://claw.example"], basePath: "/x" } } }';
+    const { allowedOrigins, warnings } = load(written({ "openclaw.json": text }));
+    expect(allowedOrigins).toEqual(["https://claw.example"]);
+    expect(warnings.join()).toContain("gateway.controlUi.basePath");
+    expect(load(null).allowedOrigins).toEqual([]);
+  });
+
   it("warns only about a missing variable of a provider that no agent uses", () => {
     const file = written({
       "openclaw.json": `{
@@ -233,6 +246,15 @@ describe("openclaw.json", () => {
     expect(problemsOf(() => load(auth("exec")))).toEqual([
       expect.stringMatching(/gateway\.auth\.token: the secret cannot be read from its exec source/),
     ]);
+  });
+
+  it.each([
+    ["{ mode: 'collect', byChannel: { webchat: 'Abort', slack: 'steer' } }", "interrupt"],
+    ["{ mode: 'follow-ups', byChannel: { slack: 'collect' } }", "followup"],
+    ["{ mode: 'coalesce', byChannel: { webchat: 'later' } }", "collect"],
+  ])("takes the queue mode of its clients' channel, else that of all: %s", (queue, mode) => {
+    const file = written({ "openclaw.json": `{ messages: { queue: ${queue} } }` });
+    expect(load(file).catalog.queueMode).toBe(mode);
   });
 
   it("warns about a queue mode that it does not know and takes the default", () => {

@@ -4,6 +4,7 @@ import { parseEnv } from "node:util";
 import type { AgentCatalog } from "../core/catalog.ts";
 import type { ConfigView } from "../core/config-view.ts";
 import type { LaneWidths } from "../core/lane.ts";
+import type { QueueMode } from "../core/queue-mode.ts";
 import { readAgents } from "./agents.ts";
 import { configView } from "./config-view.ts";
 import { type Substituted, substituteReferences } from "./env-references.ts";
@@ -23,6 +24,10 @@ import { validate } from "./validate.ts";
  */
 export const DEFAULT_LANE_WIDTHS: LaneWidths = { main: 64, subagent: 8, cron: 8 };
 
+/** OpenClaw's defaults for subagents. */
+const DEFAULT_SPAWN_DEPTH = 5;
+const DEFAULT_CHILDREN = 5;
+
 /** OpenClaw's default for a turn of an agent: 48 hours. */
 const DEFAULT_RUN_TIMEOUT_MS = 48 * 3_600_000;
 /** `timeoutSeconds: 0` is no limit; timers end at 2^31 - 1 ms. */
@@ -35,6 +40,8 @@ export interface OpenClawSettings {
   readonly view: ConfigView;
   /** `gateway.auth`: the token of tenant `default`; null where the configuration names none. */
   readonly gatewayToken: string | null;
+  /** `gateway.controlUi.allowedOrigins`: where browsers may come from beside the gateways' own addresses. */
+  readonly allowedOrigins: readonly string[];
   /** Keys of model providers, by provider. */
   readonly providerKeys: ReadonlyMap<string, string>;
   /** Variables that the configuration takes its values from: those of a process that reads it must have them. */
@@ -103,9 +110,15 @@ export function loadOpenClawConfig({
       },
       queueMode: queueMode(config, problems),
       runTimeoutMs: runTimeoutMs(defaults?.timeoutSeconds),
+      subagents: {
+        maxSpawnDepth: defaults?.subagents?.maxSpawnDepth ?? DEFAULT_SPAWN_DEPTH,
+        maxChildren: defaults?.subagents?.maxChildrenPerAgent ?? DEFAULT_CHILDREN,
+      },
+      cronEnabled: config.cron?.enabled ?? true,
     },
     view: configView(file, document.value, [...providerKeys.values(), gatewayToken ?? ""]),
     gatewayToken,
+    allowedOrigins: config.gateway?.controlUi?.allowedOrigins ?? [],
     providerKeys,
     environmentNames: environmentNames(substituted, config, usedProviders),
     warnings: problems.warnings,
@@ -173,24 +186,40 @@ function readToken(
   return value ?? null;
 }
 
-/** Names that older configurations use beside today's. */
-const QUEUE_MODES: Readonly<Record<string, AgentCatalog["queueMode"]>> = {
+/** Names that OpenClaw takes, and that older configurations use. */
+const QUEUE_MODES: Readonly<Record<string, QueueMode>> = {
   steer: "steer",
+  steering: "steer",
   followup: "followup",
+  followups: "followup",
+  "follow-ups": "followup",
   collect: "collect",
+  coalesce: "collect",
   interrupt: "interrupt",
+  interrupts: "interrupt",
+  abort: "interrupt",
   queue: "steer",
   "steer-backlog": "steer",
   "steer+backlog": "steer",
 };
 
-function queueMode(config: OpenClawConfig, problems: Problems): AgentCatalog["queueMode"] {
-  const written = config.messages?.queue?.mode;
-  if (written === undefined) return "steer";
-  const mode = QUEUE_MODES[written];
-  if (mode === undefined)
-    problems.warn(["messages", "queue", "mode"], `${JSON.stringify(written)} is not known; steer is used`);
-  return mode ?? "steer";
+function queueMode(config: OpenClawConfig, problems: Problems): QueueMode {
+  const { byChannel, mode } = config.messages?.queue ?? {};
+  // Clients of a gateway are OpenClaw's channel `webchat`, whose own mode comes first.
+  const places = [
+    { at: ["byChannel", "webchat"], written: byChannel?.webchat },
+    { at: ["mode"], written: mode },
+  ];
+  for (const { at, written } of places) {
+    if (written === undefined) continue;
+    const known = QUEUE_MODES[written.trim().toLowerCase()];
+    if (known !== undefined) return known;
+    problems.warn(
+      ["messages", "queue", ...at],
+      `${JSON.stringify(written)} is not known; ${[...new Set(Object.values(QUEUE_MODES))].join(", ")} are`,
+    );
+  }
+  return "steer";
 }
 
 function runTimeoutMs(seconds: number | undefined): number {

@@ -66,6 +66,7 @@ export function configuredModels(providers: Providers, problems: Problems): Mode
           cacheWrite: model.cost.cacheWrite,
         },
         ...(Object.keys(headers).length > 0 ? { headers } : {}),
+        ...(model.compat === undefined ? {} : { compat: model.compat }),
       };
       return [spec];
     });

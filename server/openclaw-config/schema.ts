@@ -29,6 +29,7 @@ const model = z.looseObject({
   contextTokens: z.number().int().positive().optional(),
   maxTokens: z.number().int().positive().optional(),
   headers: z.record(z.string(), z.string()).optional(),
+  compat: z.record(z.string(), z.unknown()).optional(),
 });
 
 const provider = z.looseObject({
@@ -48,6 +49,7 @@ const agent = z.looseObject({
   workspace: z.string().optional(),
   model: modelChoice.optional(),
   thinkingDefault: z.string().optional(),
+  subagents: z.looseObject({ allowAgents: z.array(z.string()).optional() }).optional(),
   identity: z
     .looseObject({ name: z.string().optional(), theme: z.string().optional(), emoji: z.string().optional() })
     .optional(),
@@ -68,6 +70,7 @@ export const openclawConfigSchema = z.looseObject({
           password: secretInput.optional(),
         })
         .optional(),
+      controlUi: z.looseObject({ allowedOrigins: z.array(z.string()).optional() }).optional(),
     })
     .optional(),
   agents: z
@@ -80,7 +83,14 @@ export const openclawConfigSchema = z.looseObject({
           thinkingDefault: z.string().optional(),
           timeoutSeconds: z.number().min(0).optional(),
           maxConcurrent: width.optional(),
-          subagents: z.looseObject({ maxConcurrent: width.optional() }).optional(),
+          subagents: z
+            .looseObject({
+              maxConcurrent: width.optional(),
+              maxSpawnDepth: width.optional(),
+              maxChildrenPerAgent: width.optional(),
+              allowAgents: z.array(z.string()).optional(),
+            })
+            .optional(),
           systemAgent: z.looseObject({ agentId: z.string().optional() }).optional(),
         })
         .optional(),
@@ -89,9 +99,18 @@ export const openclawConfigSchema = z.looseObject({
     })
     .optional(),
   models: z.looseObject({ providers: z.record(z.string(), provider).optional() }).optional(),
-  messages: z.looseObject({ queue: z.looseObject({ mode: z.string().optional() }).optional() }).optional(),
+  messages: z
+    .looseObject({
+      queue: z
+        .looseObject({
+          mode: z.string().optional(),
+          byChannel: z.looseObject({ webchat: z.string().optional() }).optional(),
+        })
+        .optional(),
+    })
+    .optional(),
   session: z.looseObject({ mainKey: z.string().optional(), scope: z.string().optional() }).optional(),
-  cron: z.looseObject({ maxConcurrentRuns: width.optional() }).optional(),
+  cron: z.looseObject({ enabled: z.boolean().optional(), maxConcurrentRuns: width.optional() }).optional(),
 });
 
 export type OpenClawConfig = z.infer<typeof openclawConfigSchema>;

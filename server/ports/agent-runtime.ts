@@ -1,6 +1,7 @@
 import type { AgentSpec, ModelSpec } from "../core/catalog.ts";
 import type { RunId, SessionKey, TenantId } from "../core/ids.ts";
-import type { EndedStatus, RunError, RunResult } from "../core/run.ts";
+import type { ContextEntry, ContextHistory } from "../core/compaction.ts";
+import type { EndedStatus, RunError, RunResult, Sampling } from "../core/run.ts";
 import type { RunEventBody } from "../core/run-event.ts";
 import type { TranscriptMessage } from "../core/transcript.ts";
 import type { StartedTool, Step } from "./run-ledger.ts";
@@ -30,8 +31,18 @@ export interface AgentTurn {
   /** The model to use, then the ones to fall back to. At least one. */
   readonly models: readonly ModelSpec[];
   readonly thinking: string | null;
+  readonly sampling?: Sampling;
   /** The whole context, oldest first. What to do next is read from its tail alone. */
   readonly messages: readonly TranscriptMessage[];
+  /** Where in `messages` the run's own begin, behind the user's message that it answers: what it has said and done, and
+   * what was steered in. */
+  readonly ownFrom: number;
+  /** What stands in `messages` before the user's: what a compaction may summarise. */
+  readonly history: ContextHistory;
+  /** The row of the user's message: rows from it on are never summarised. */
+  readonly userRow: Pick<ContextEntry, "seq" | "messageId">;
+  /** The run is a compaction by command: nothing is answered. `instructions` say what the summary should look at. */
+  readonly compact?: { readonly instructions: string } | undefined;
   /** Steps of the run already recorded, so that new ones are numbered after them. */
   readonly stepsDone: number;
   readonly startedTools: readonly StartedTool[];
@@ -45,9 +56,23 @@ export interface AgentIO {
   /**
    * Makes steps and messages durable before anything that depends on them happens. A tool call is checkpointed as
    * `tool_started` before it is executed and its result before the next model call.
+   * `steer` says that this call comes next: what users have sent meanwhile may join the run then, and is answered here.
+   * It is durable behind `messages`, and belongs behind them in the context.
    * @throws HAError LEASE_LOST: stop at once, write nothing more
    */
-  checkpoint(steps: readonly Step[], messages: readonly TranscriptMessage[]): Promise<void>;
+  checkpoint(
+    steps: readonly Step[],
+    messages: readonly TranscriptMessage[],
+    options?: { readonly steer: boolean },
+  ): Promise<readonly TranscriptMessage[]>;
+  /**
+   * The messages as a model is given them, with the attachments that they refer to. Waits for object storage.
+   * @throws HAError LEASE_LOST or DRAINING
+   */
+  withMedia(
+    messages: readonly TranscriptMessage[],
+    takesImages: boolean,
+  ): Promise<readonly TranscriptMessage[]>;
   /** A credential for one provider, for this run only. Null: the provider needs none. */
   credential(provider: string): Promise<string | null>;
 }
@@ -68,8 +93,12 @@ export interface AgentOutcome {
  *   with an empty text, so that what followers hold at the end is the text of the last message, the result's text.
  * - After a crash between `tool_started` and its result, an idempotent tool is executed again; for any other the
  *   runtime appends an error result that says the outcome is unknown.
+ * - Each model call of a run but its first is preceded by a checkpoint with `steer`, and has in its context what joined.
  * - When the signal aborts, it ends within 100 ms with status `aborted`, or `timed_out` when the reason is a TIMEOUT
  *   HAError, keeping the partial text. When the reason is a LEASE_LOST or DRAINING HAError, it rejects with it.
+ * - A context that comes near the model's window, or that the provider calls too long, is compacted first: a summary is
+ *   made and its row checkpointed, and the run goes on with summary and newest messages. Killed before that checkpoint
+ *   the summary is made again; killed after it the next attempt is given the compacted context.
  * - Failures of the model are outcomes (`failed`), not exceptions.
  */
 export interface AgentRuntime {

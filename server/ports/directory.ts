@@ -42,5 +42,7 @@ export interface TenantDirectory {
   setDisabled(tenant: TenantId, disabled: boolean): Promise<void>;
   /** Whom gateways send away. */
   disabledTenants(): Promise<TenantId[]>;
+  /** A secret that all processes share: what is stored under that name, which `first` becomes where there is none. */
+  sharedSecret(name: string, first: Uint8Array): Promise<Uint8Array>;
   close(): Promise<void>;
 }

@@ -1,5 +1,6 @@
 import type { AgentId, RunId, SessionKey, TenantId, WorkerId } from "../core/ids.ts";
 import type { Lane, LaneWidths } from "../core/lane.ts";
+import type { QueueMode } from "../core/queue-mode.ts";
 import type {
   EndedStatus,
   FencingToken,
@@ -25,11 +26,23 @@ export interface AcceptRequest {
   readonly input: RunInput;
   /** Id of the session where it does not exist yet. */
   readonly newSessionId: string;
+  /**
+   * What the run does while the session is busy: a mode; or the session's own, and `orElse` where it has none. Absent:
+   * `followup`. Decided now and kept with the run. A run that finds its session idle is next in any mode, and counts as
+   * `followup`.
+   */
+  readonly queueMode?: QueueMode | { readonly orElse: QueueMode };
 }
 
 export type AcceptAnswer =
-  /** `ready` is set when the session went from idle to ready: the caller puts it into the queue. */
-  | { readonly kind: "new"; readonly run: RunRecord; readonly ready: ReadySession | null }
+  | {
+      readonly kind: "new";
+      readonly run: RunRecord;
+      /** Set when the session went from idle to ready: the caller puts it into the queue. */
+      readonly ready: ReadySession | null;
+      /** The running run that this one has marked as aborted; the caller signals its worker. */
+      readonly interrupted: { readonly runId: RunId; readonly worker: WorkerId } | null;
+    }
   /** Same key, same request: the same run, as it stands. */
   | { readonly kind: "existing"; readonly run: RunRecord }
   /** Same key, another text or another session. Nothing is told about the run that has the key. */
@@ -101,6 +114,11 @@ export interface Grant extends GrantRef {
   /** Only on later attempts: tool calls that had started and not ended. */
   readonly startedTools: readonly StartedTool[];
   readonly abortRequested: boolean;
+  /**
+   * Runs that were collected into this one by this grant: their texts stand in `userRow`, and they have ended with an
+   * empty result. The worker publishes their ends under the grant's token.
+   */
+  readonly collected: readonly RunId[];
 }
 
 export type ClaimAnswer =
@@ -133,6 +151,14 @@ export interface CheckpointRequest {
   readonly checkpointNo: number;
   readonly steps: readonly Step[];
   readonly messages: readonly NewMessage[];
+  /** The model is called next: queued runs of mode `steer` at the head of the session's queue join this run. */
+  readonly steer?: boolean;
+}
+
+/** A run that joined another one, and its message in the transcript, as a row of the run that it joined. */
+export interface SteeredRun {
+  readonly runId: RunId;
+  readonly row: TranscriptRow;
 }
 
 export type CheckpointAnswer =
@@ -143,6 +169,11 @@ export type CheckpointAnswer =
       readonly headSeq: number;
       /** What has arrived for the run meanwhile. */
       readonly abortRequested: boolean;
+      /**
+       * The runs that joined with this checkpoint, in their order, behind `rows`. They have ended with an empty result;
+       * the worker publishes their ends under the grant's token. Answered again as they were when it is sent again.
+       */
+      readonly steered: readonly SteeredRun[];
     }
   | { readonly kind: "fenced" };
 
@@ -231,7 +262,10 @@ export interface ReadyCursor {
  * @throws HAError STORE_UNAVAILABLE from every method; the caller must assume nothing about the outcome
  */
 export interface RunLedger {
-  /** Runs of a session are executed in the order of their acknowledgement. */
+  /**
+   * Runs of a session are executed in the order of their acknowledgement. A run of mode `interrupt` marks the session's
+   * run under way as aborted, in the same write; one that is queued and has not begun is never aborted by it.
+   */
   accept(batch: readonly AcceptRequest[]): Promise<AcceptAnswer[]>;
   /**
    * Records a run that has its answer already, with its rows and the change of the session: all or nothing. It takes no
@@ -242,6 +276,8 @@ export interface RunLedger {
    * Takes sessions that are free, or whose holder has been silent past its lease, at the head of their queue. A session
    * that the worker holds already is answered with the same grant again. A run that would be dead with this loss is
    * left to the sweep, which announces it: until then the answer is `busy`.
+   * A run of mode `collect` takes those of the same mode behind it along (core/queue-mode.ts), here as in `claimReady`
+   * and `finish`, when it is granted for the first time.
    * @throws HAError LEASE_LOST when the worker itself is dead, retired or unknown
    */
   claim(
@@ -254,6 +290,8 @@ export interface RunLedger {
    * Makes progress durable: new messages, a model's step or a tool's result put the count of failures back to 0. A tool
    * that only started is none, so that a run that dies in the same tool each time is buried in the end. Attempts lost in
    * all are counted on: no progress resets them, only a redrive.
+   * With `steer`, up to MAX_MERGED queued runs join: those of mode `steer` from the head of the queue on, up to the
+   * first of another mode, so that nothing is overtaken. None join a run that is marked as aborted.
    */
   checkpoint(batch: readonly CheckpointRequest[]): Promise<CheckpointAnswer[]>;
   finish(batch: readonly FinishRequest[]): Promise<FinishAnswer[]>;
@@ -282,7 +320,8 @@ export interface RunLedger {
   ): Promise<AbortAnswer[]>;
   /**
    * Queues an ended run again, behind what the session has queued; answers null for an unknown run. It starts anew:
-   * its steps are forgotten, and its user row is written once more at the place where it now stands.
+   * its steps are forgotten, and its user row is written once more at the place where it now stands. It is a turn of its
+   * own then, whatever its mode was; what was collected into it is part of its message.
    * @throws HAError TRANSITION_INVALID for a run that is open, succeeded or aborted
    */
   redrive(tenant: TenantId, run: RunId): Promise<{ run: RunRecord; ready: ReadySession | null } | null>;

@@ -10,6 +10,8 @@ export interface SessionQuery {
   readonly activeWithinMs?: number;
   readonly search?: string;
   readonly archived?: boolean;
+  /** Only subagents that runs of this session have spawned. */
+  readonly spawnedBy?: SessionKey;
   /** Only sessions updated before this one in the list's order (exclusive), for paging without offset. */
   readonly before?: SessionKey;
 }
@@ -102,12 +104,17 @@ export interface SessionStore {
   ): Promise<{ rows: TranscriptRow[]; segments: Segment[]; total: number; fromSeq: number }>;
   /** Where the row with this id stands in the session, before or after its last reset; null where there is none. */
   seqOf(tenant: TenantId, key: SessionKey, messageId: string): Promise<number | null>;
-  /** All rows after the last reset with `seq > afterSeq`: what a worker needs to build its context. */
+  /**
+   * What a worker needs to build its context: rows from `fromSeq` on, which is behind `afterSeq` and the last reset, and
+   * not before the first row that the newest compaction kept. What a compaction has summarised is not looked at.
+   */
   context(
     tenant: TenantId,
     key: SessionKey,
     afterSeq: number,
-  ): Promise<{ rows: TranscriptRow[]; segments: Segment[] }>;
+  ): Promise<{ rows: TranscriptRow[]; segments: Segment[]; fromSeq: number }>;
+  /** Records objects that rows are about to refer to, so that what deletes a tenant or what nobody needs knows of them. */
+  noteObjects(tenant: TenantId, kind: "attachment", objects: readonly ObjectRef[]): Promise<void>;
   /**
    * Sessions whose hot tail is larger than `tailRows`, with the rows to move: all but the newer half of `tailRows`, so
    * that a segment is worth its object. At most `limit` sessions, and of a tail

@@ -9,6 +9,8 @@ export const LOOPBACK = "127.0.0.1";
 export interface DeploymentAddresses {
   readonly gatewayUrl: string;
   readonly httpUrl: string;
+  /** Null where no Control UI was found. */
+  readonly controlUiUrl: string | null;
   /** Token of tenant `default`. */
   readonly gatewayToken: string;
   /** Owner's access: migrations, doctor. */
@@ -41,6 +43,7 @@ export function deploymentAddresses(
   return {
     gatewayUrl: `ws://${LOOPBACK}:${ports["public"]}`,
     httpUrl: `http://${LOOPBACK}:${ports["public"]}`,
+    controlUiUrl: desired.controlUi === null ? null : `http://${LOOPBACK}:${ports["public"]}/`,
     gatewayToken: secrets.gatewayToken,
     postgresAdminUrl: urls.postgresAdmin,
     postgresUrl: urls.postgres,

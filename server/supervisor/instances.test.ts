@@ -24,6 +24,7 @@ const desired: DesiredTopology = {
 };
 const addresses: DeploymentAddresses = {
   gatewayUrl: "ws://127.0.0.1:18789",
+  controlUiUrl: null,
   httpUrl: "http://127.0.0.1:18789",
   gatewayToken: "hush-token",
   postgresAdminUrl: "postgres://admin:hush-admin@127.0.0.1:1/db",

@@ -20,7 +20,12 @@ export interface DeploymentView {
   readonly phase: DeploymentState["phase"];
   readonly dataDir: string;
   /** Null before the first start. */
-  readonly gateway: { readonly url: string; readonly httpUrl: string } | null;
+  readonly gateway: {
+    readonly url: string;
+    readonly httpUrl: string;
+    /** Null where no Control UI was found. */
+    readonly controlUiUrl: string | null;
+  } | null;
   readonly supervisor: { readonly pid: number | null };
   readonly instances: readonly InstanceView[];
   readonly stores: Readonly<Record<string, StoreView>>;
@@ -75,6 +80,12 @@ export interface ViewParts {
   readonly fresh: boolean;
 }
 
+const gatewayAddresses = (port: number, controlUi: boolean): NonNullable<DeploymentView["gateway"]> => ({
+  url: `ws://${LOOPBACK}:${port}`,
+  httpUrl: `http://${LOOPBACK}:${port}`,
+  controlUiUrl: controlUi ? `http://${LOOPBACK}:${port}/` : null,
+});
+
 /** Puts the parts together; knows nothing of processes or files. */
 export function deploymentView(parts: ViewParts): DeploymentView {
   const { state } = parts;
@@ -84,8 +95,7 @@ export function deploymentView(parts: ViewParts): DeploymentView {
     topology: state.desired?.topology ?? "v2",
     phase: parts.phase,
     dataDir: parts.dataDir,
-    gateway:
-      port === undefined ? null : { url: `ws://${LOOPBACK}:${port}`, httpUrl: `http://${LOOPBACK}:${port}` },
+    gateway: port === undefined ? null : gatewayAddresses(port, (state.desired?.controlUi ?? null) !== null),
     supervisor: { pid: parts.supervisorPid },
     instances: [...parts.instances, ...drainedViews(parts)]
       .filter(({ pool }) => pool !== "model")

@@ -1,3 +1,4 @@
+import { NO_HISTORY } from "../core/compaction.ts";
 import type { ModelSpec } from "../core/catalog.ts";
 import { agentId, runId, sessionKey, tenantId } from "../core/ids.ts";
 import type { RunEventBody } from "../core/run-event.ts";
@@ -31,6 +32,8 @@ export function recordingIO(
     readonly onCheckpoint?: (checkpointNo: number) => void | Promise<void>;
     readonly credential?: (provider: string) => Promise<string | null>;
     readonly heldBefore?: string;
+    /** What users have sent when the model is about to be called, by the number of the checkpoint. */
+    readonly steered?: (checkpointNo: number) => readonly string[];
   } = {},
 ): RecordingIO {
   const log: WorldEntry[] = [];
@@ -54,10 +57,17 @@ export function recordingIO(
       if (event.type === "replace" || event.type === "started") held = event.text;
       for (const waiter of waiters) if (waiter.type === event.type) waiter.resolve();
     },
-    async checkpoint(steps, messages) {
-      await options.onCheckpoint?.(++checkpoints);
-      log.push({ steps, messages });
+    async checkpoint(steps, messages, { steer } = { steer: false }) {
+      const no = ++checkpoints;
+      await options.onCheckpoint?.(no);
+      const texts = steer ? (options.steered?.(no) ?? []) : [];
+      const steered = texts.map((text): TranscriptMessage => ({ role: "user", content: text, timestamp: 1 }));
+      if (steps.length + messages.length + steered.length > 0) {
+        log.push({ steps, messages: [...messages, ...steered] });
+      }
+      return steered;
     },
+    withMedia: (messages) => Promise.resolve(messages),
     credential: options.credential ?? (() => Promise.resolve(null)),
   };
 }
@@ -79,9 +89,13 @@ export const turnOf = (
     systemPrompt: "You are a test.",
     workspace: null,
     thinkingLevel: null,
+    subagentsAllowed: [],
   },
   thinking: null,
   messages: [{ role: "user", content: userText, timestamp: 1 }],
+  ownFrom: (fields.messages?.findLastIndex(({ role }) => role === "user") ?? 0) + 1,
+  history: NO_HISTORY,
+  userRow: { seq: 1, messageId: "user-1" },
   stepsDone: 0,
   startedTools: [],
   tools: [],

@@ -1,9 +1,11 @@
+import { memoryCronStore } from "../adapters/memory/cron-store.ts";
 import { memoryEventBus } from "../adapters/memory/event-bus.ts";
 import { memoryObjectStore } from "../adapters/memory/object-store.ts";
 import { memoryRunLedger } from "../adapters/memory/run-ledger.ts";
 import { memoryRunQueue } from "../adapters/memory/run-queue.ts";
 import { memorySessionStore } from "../adapters/memory/session-store.ts";
 import { memoryStoreState } from "../adapters/memory/state.ts";
+import { memorySubagentStore } from "../adapters/memory/subagent-store.ts";
 import { memoryTenantDirectory } from "../adapters/memory/tenant-directory.ts";
 import { systemClock } from "../adapters/system/clock.ts";
 import type { AgentCatalog } from "../core/catalog.ts";
@@ -33,6 +35,7 @@ const AGENT = {
   systemPrompt: "You are a test.",
   workspace: null,
   thinkingLevel: null,
+  subagentsAllowed: [],
 } as const;
 
 const CATALOG: AgentCatalog = {
@@ -52,6 +55,8 @@ export async function gatewayPool(options: { readonly clock?: Clock } = {}) {
   const ledger = breakable(memoryRunLedger(state));
   const sessions = breakable(memorySessionStore(state));
   const directory = breakable(memoryTenantDirectory(state));
+  const cron = memoryCronStore(state);
+  const subagents = memorySubagentStore(state);
   const queue = breakable(memoryRunQueue({ clock, random, laneWidths: CATALOG.laneWidths }));
   const bus = breakable(memoryEventBus({ clock, logger }));
   /** Of the gateways: `deaf` loses what is published meanwhile, `busHealthy` is what their bus says of itself. */
@@ -72,6 +77,8 @@ export async function gatewayPool(options: { readonly clock?: Clock } = {}) {
     ledger: ledger.port,
     sessions: sessions.port,
     directory: directory.port,
+    cron,
+    subagents,
     queue: queue.port,
     bus: heard,
     objects: objects.port,
@@ -100,6 +107,8 @@ export async function gatewayPool(options: { readonly clock?: Clock } = {}) {
     ledger,
     sessions,
     directory,
+    cron,
+    subagents,
     queue,
     bus,
     objects,

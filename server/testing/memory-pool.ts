@@ -1,17 +1,20 @@
 import { onTestFinished } from "vitest";
+import { memoryCronStore } from "../adapters/memory/cron-store.ts";
 import { memoryEventBus } from "../adapters/memory/event-bus.ts";
 import { memoryObjectStore } from "../adapters/memory/object-store.ts";
 import { memoryRunLedger } from "../adapters/memory/run-ledger.ts";
 import { memoryRunQueue } from "../adapters/memory/run-queue.ts";
 import { memorySessionStore } from "../adapters/memory/session-store.ts";
 import { memoryStoreState } from "../adapters/memory/state.ts";
+import { memorySubagentStore } from "../adapters/memory/subagent-store.ts";
 import { memoryTenantDirectory } from "../adapters/memory/tenant-directory.ts";
 import { type Script, scriptedAgentRuntime } from "../adapters/scripted-agent/agent-runtime.ts";
 import { systemClock } from "../adapters/system/clock.ts";
 import { agentId, type RunId, runId, sessionKey, tenantId } from "../core/ids.ts";
+import type { QueueMode } from "../core/queue-mode.ts";
 import type { RunEvent } from "../core/run-event.ts";
 import { isEnded } from "../core/run-state.ts";
-import type { RunRecord } from "../core/run.ts";
+import type { RunOptions, RunRecord } from "../core/run.ts";
 import { messageText, type StoredBody } from "../core/transcript.ts";
 import type { Clock } from "../ports/clock.ts";
 import { inProcessKeeper, ledgerHeartbeatLink } from "../worker/keep-lease.ts";
@@ -37,6 +40,8 @@ export async function memoryPool(options: { readonly script?: Script; readonly c
   const queue = breakable(memoryRunQueue({ clock, random, laneWidths: TEST_CATALOG.laneWidths }));
   const bus = breakable(memoryEventBus({ clock, logger }));
   const objects = breakable(memoryObjectStore());
+  const cron = memoryCronStore(state);
+  const subagents = memorySubagentStore(state);
   await memoryTenantDirectory(state).addTenant(TENANT, "shared");
 
   const events: RunEvent[] = [];
@@ -87,6 +92,8 @@ export async function memoryPool(options: { readonly script?: Script; readonly c
       readonly agent?: string;
       readonly body?: StoredBody;
       readonly timeoutMs?: number;
+      readonly queueMode?: QueueMode;
+      readonly options?: RunOptions;
     } = {},
   ): Promise<RunId> => {
     const id = runId(run);
@@ -100,9 +107,13 @@ export async function memoryPool(options: { readonly script?: Script; readonly c
         requestHash: text,
         input: {
           body: more.body ?? { inline: { role: "user", content: text, timestamp: clock.now() } },
-          options: more.timeoutMs === undefined ? {} : { timeoutMs: more.timeoutMs },
+          options: {
+            ...more.options,
+            ...(more.timeoutMs === undefined ? {} : { timeoutMs: more.timeoutMs }),
+          },
         },
         newSessionId: random.uuid(),
+        queueMode: more.queueMode,
       },
     ]);
     if (answer?.kind === "new" && answer.ready) await queue.port.enqueue([answer.ready]).catch(() => {});
@@ -144,6 +155,8 @@ export async function memoryPool(options: { readonly script?: Script; readonly c
     random,
     logger,
     realLedger,
+    cron,
+    subagents,
     ledger,
     sessions,
     queue,

@@ -1,7 +1,9 @@
 import { Client } from "pg";
+import { postgresCronStore } from "../adapters/postgres/cron-store.ts";
 import { postgresPool } from "../adapters/postgres/pool.ts";
 import { postgresRunLedger, workerLockKey } from "../adapters/postgres/run-ledger.ts";
 import { postgresSessionStore } from "../adapters/postgres/session-store.ts";
+import { postgresSubagentStore } from "../adapters/postgres/subagent-store.ts";
 import { postgresTenantDirectory } from "../adapters/postgres/tenant-directory.ts";
 import type { StoreFixture } from "../ports/contract/store-fixture.ts";
 import { seededRandom } from "./seeded-random.ts";
@@ -16,10 +18,16 @@ const STAMPS: Readonly<Record<string, readonly string[]>> = {
   sessions: ["updated_at", "created_at"],
   runs: ["accepted_at", "started_at", "ended_at"],
   idempotency_records: ["created_at"],
+  cron_jobs: ["created_at", "updated_at", "next_run_at", "running_since", "last_run_at"],
+  cron_runs: ["fired_at", "scheduled_at"],
+  control_leases: ["expires_at"],
 };
 
 /** The stores of one migrated database, as the application's role sees them, for the contract suites. */
-export async function openPostgresStores(database: TestDatabase): Promise<StoreFixture> {
+export async function openPostgresStores(
+  database: TestDatabase,
+  maxQueuedPerSession = MAX_QUEUED,
+): Promise<StoreFixture> {
   const operator = postgresPool({
     url: database.url,
     applicationName: "test-operator",
@@ -31,8 +39,10 @@ export async function openPostgresStores(database: TestDatabase): Promise<StoreF
   const asApplication = postgresTenantDirectory({ pool });
   const processes = new Set<Client>();
   return {
-    ledger: postgresRunLedger({ pool, maxQueuedPerSession: MAX_QUEUED }),
+    ledger: postgresRunLedger({ pool, maxQueuedPerSession }),
     sessions: postgresSessionStore({ pool, random: seededRandom(1) }),
+    cron: postgresCronStore({ pool, maxQueuedPerSession: MAX_QUEUED }),
+    subagents: postgresSubagentStore({ pool, maxQueuedPerSession: MAX_QUEUED }),
     directory: {
       ...asApplication,
       addTenant: (id, tenantPool) => asOperator.addTenant(id, tenantPool),
@@ -40,7 +50,7 @@ export async function openPostgresStores(database: TestDatabase): Promise<StoreF
       replaceToken: (tenant, token, scopes, label) => asOperator.replaceToken(tenant, token, scopes, label),
       setDisabled: (tenant, disabled) => asOperator.setDisabled(tenant, disabled),
     },
-    maxQueuedPerSession: MAX_QUEUED,
+    maxQueuedPerSession,
     async passTime(ms) {
       for (const [table, columns] of Object.entries(STAMPS)) {
         const older = columns

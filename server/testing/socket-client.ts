@@ -41,7 +41,7 @@ export class SocketClient extends FrameLog {
   }
 
   /** @throws Error when the connection is gone */
-  raw(text: string): void {
+  raw(text: string | Buffer): void {
     if (!this.isOpen) throw new Error("the connection is not open");
     this.socket.send(text);
   }

@@ -16,6 +16,7 @@ export const TEST_CATALOG: AgentCatalog = {
       systemPrompt: "You are a test.",
       workspace: null,
       thinkingLevel: null,
+      subagentsAllowed: [],
     },
   ],
   models: ["one", "two"].map((id) => ({
@@ -33,4 +34,6 @@ export const TEST_CATALOG: AgentCatalog = {
   laneWidths: { main: 64, subagent: 8, cron: 2 },
   queueMode: "followup",
   runTimeoutMs: 600_000,
+  subagents: { maxSpawnDepth: 5, maxChildren: 5 },
+  cronEnabled: true,
 };

@@ -9,20 +9,31 @@ import { type Script, scriptedAgentRuntime } from "../adapters/scripted-agent/ag
 import { systemClock } from "../adapters/system/clock.ts";
 import { jsonLogger } from "../adapters/system/logger.ts";
 import { systemRandom } from "../adapters/system/random.ts";
+import type { AgentTool } from "../ports/agent-runtime.ts";
 import { threadKeeper } from "../worker/keep-lease-thread.ts";
 import { startWorker } from "../worker/main.ts";
 import { TEST_CATALOG } from "./test-catalog.ts";
 
 /**
  * A worker in a process of its own, for tests that kill or stop it: real PostgreSQL and Redis, a scripted agent.
- * A message that says `hang` is answered by half a text and then, on its first attempt, never.
+ * A message that says `hang` is answered by half a text and then, on its first attempt, never; one that says `tool` makes
+ * the agent look first, which takes a moment.
  * Its stores are named by the environment: POSTGRES_URL, REDIS_URL, INSTANCE.
  */
 const { POSTGRES_URL: url = "", REDIS_URL: redisUrl = "", INSTANCE: instance = "worker" } = process.env;
 const base = { clock: systemClock, random: systemRandom, logger: jsonLogger({ level: "info" }) };
 const never = gate();
-const script: Script = (turn) => {
-  const hangs = turn.attempt === 1 && JSON.stringify(turn.messages.at(-1)?.content).includes("hang");
+const look: AgentTool = {
+  name: "look",
+  description: "Takes a moment.",
+  parameters: { type: "object", properties: {} },
+  idempotent: true,
+  execute: () => systemClock.sleep(300).then(() => ({ text: "nothing new" })),
+};
+const script: Script = (turn, callsAnswered) => {
+  const asked = JSON.stringify(turn.messages[turn.ownFrom - 1]?.content);
+  if (callsAnswered === 0 && asked.includes("tool")) return [{ call: "look" }];
+  const hangs = turn.attempt === 1 && asked.includes("hang");
   return [{ say: `half of ${turn.runId}` }, ...(hangs ? [{ gate: never }] : []), { say: ", and the rest" }];
 };
 const pool = postgresPool({ url, applicationName: instance });
@@ -38,6 +49,7 @@ const worker = await startWorker({
   vault: { credential: () => Promise.resolve(null) },
   catalog: TEST_CATALOG,
   runtime: scriptedAgentRuntime({ clock: systemClock, script }),
+  tools: () => [look],
   keepLease: threadKeeper({
     clock: systemClock,
     linkModule: new URL("../adapters/postgres/heartbeat-link.ts", import.meta.url).href,

@@ -1,3 +1,4 @@
+import { compactionId, compactionOf, type ContextEntry } from "../core/compaction.ts";
 import { asHAError, HAError, isHAError } from "../core/errors.ts";
 import type { RunError, RunResult } from "../core/run.ts";
 import type { NewMessage, TranscriptMessage, TranscriptRow } from "../core/transcript.ts";
@@ -10,10 +11,11 @@ import type { SecretVault } from "../ports/secret-vault.ts";
 import { AbortedByUser, type ActiveRun } from "./active-runs.ts";
 import type { BodyStore } from "../bodies/body-store.ts";
 import { type LedgerCalls, unlessAborted } from "./ledger-calls.ts";
-import type { LoadedContext } from "./load-context.ts";
+import { loadEntries, type LoadedContext, messagesOf } from "./load-context.ts";
+import type { MediaLoader } from "./media-loader.ts";
 import type { WorkerCounters } from "./metrics.ts";
 import type { TurnPlan } from "./plan-turn.ts";
-import type { RunStream } from "./run-publisher.ts";
+import type { RunPublisher, RunStream } from "./run-publisher.ts";
 
 /** How long after an abort the worker still waits for the agent; it promises to end within 100 ms. */
 const ABORT_GRACE_MS = 1_000;
@@ -23,15 +25,17 @@ export interface AttemptDeps {
   readonly vault: SecretVault;
   readonly tools: (grant: Grant) => readonly AgentTool[];
   readonly bodies: BodyStore;
+  readonly media: MediaLoader;
   readonly clock: Clock;
   readonly random: Random;
   readonly counters: WorkerCounters;
   readonly calls: LedgerCalls;
+  readonly publisher: RunPublisher;
 }
 
 /** What an attempt has made durable so far: the transcript behind the grant, as far as this worker wrote it. */
 export interface Written {
-  readonly messages: TranscriptMessage[];
+  readonly entries: ContextEntry[];
   /** Position of the last row if they follow the grant's head without a gap, else null. */
   headSeq: number | null;
 }
@@ -43,10 +47,14 @@ export async function newMessages(
   messages: readonly TranscriptMessage[],
 ): Promise<NewMessage[]> {
   return Promise.all(
-    messages.map(async (message) => ({
-      messageId: deps.random.uuid(),
-      body: await deps.bodies.store(grant.tenant, message),
-    })),
+    messages.map(async (message) => {
+      const compaction = compactionOf(message);
+      const unique = deps.random.uuid();
+      return {
+        messageId: compaction === null ? unique : compactionId(compaction.firstKeptSeq, unique),
+        body: await deps.bodies.store(grant.tenant, message),
+      };
+    }),
   );
 }
 
@@ -57,8 +65,9 @@ export function noteRows(
   messages: readonly TranscriptMessage[],
   rows: readonly TranscriptRow[],
 ): void {
-  written.messages.push(...messages);
-  for (const row of rows) {
+  for (const [i, row] of rows.entries()) {
+    const message = messages[i];
+    if (message !== undefined) written.entries.push({ seq: row.seq, messageId: row.messageId, message });
     // Somebody else's row in between (an injected message, a reset): what we know is no prefix any more.
     written.headSeq = written.headSeq !== null && row.seq === written.headSeq + 1 ? row.seq : null;
     stream.emit({ type: "message", row });
@@ -78,6 +87,7 @@ export async function runAttempt(
   written: Written,
 ): Promise<AgentOutcome> {
   const { grant, signal } = run;
+  const messages = messagesOf(context);
   const turn: AgentTurn = {
     tenant: grant.tenant,
     sessionKey: grant.sessionKey,
@@ -86,10 +96,15 @@ export async function runAttempt(
     agent: plan.agent,
     models: plan.models,
     thinking: plan.thinking,
-    messages: context.messages,
+    messages,
+    ownFrom: messages.length - context.own.length,
+    history: context.history,
+    userRow: grant.userRow,
+    compact: grant.input.options.compact,
+    sampling: plan.sampling,
     stepsDone: grant.stepsDone,
     startedTools: grant.startedTools,
-    tools: deps.tools(grant),
+    tools: plan.models.every(takesTools) ? deps.tools(grant) : [],
   };
   const io = agentIO(deps, run, stream, written);
   let outcome: AgentOutcome;
@@ -103,22 +118,27 @@ export async function runAttempt(
   return withPartialText(deps, outcome, lastText(context, written), stream.text());
 }
 
+/** A model that was configured not to (`compat.supportsTools: false`) refuses a request that names tools. */
+const takesTools = ({ compat }: TurnPlan["models"][number]): boolean => compat?.["supportsTools"] !== false;
+
 function agentIO(deps: AttemptDeps, run: ActiveRun, stream: RunStream, written: Written): AgentIO {
   const { grant, signal } = run;
   let checkpointNo = 0;
   // One after another, whatever the runtime does: their numbers are the order in which the ledger knows them.
-  let last: Promise<void> = Promise.resolve();
+  let last: Promise<unknown> = Promise.resolve();
 
   const checkpoint = async (
     steps: readonly Step[],
     messages: readonly TranscriptMessage[],
-  ): Promise<void> => {
+    steer: boolean,
+  ): Promise<readonly TranscriptMessage[]> => {
     if (signal.aborted && isHandOver(signal.reason)) throw signal.reason;
     const answer = await deps.calls.checkpoint({
       grant,
       checkpointNo: ++checkpointNo,
       steps,
       messages: await newMessages(deps, grant, messages),
+      steer,
     });
     if (answer.kind === "fenced") {
       deps.counters.fenced++;
@@ -130,15 +150,27 @@ function agentIO(deps: AttemptDeps, run: ActiveRun, stream: RunStream, written: 
     }
     noteRows(written, stream, messages, answer.rows);
     if (answer.abortRequested) run.abort(new AbortedByUser());
+    if (answer.steered.length === 0) return [];
+    for (const { runId } of answer.steered) deps.publisher.merged(grant, runId, "steered");
+    const rows = answer.steered.map((steered) => steered.row);
+    const entries = await deps.calls.whileTrusted(
+      () => loadEntries(deps.bodies, grant.tenant, rows, signal),
+      signal,
+    );
+    const joined = entries.map(({ message }) => message);
+    noteRows(written, stream, joined, rows);
+    return joined;
   };
 
   return {
     emit: (body) => stream.emit(body),
-    checkpoint(steps, messages) {
-      const mine = last.then(() => checkpoint(steps, messages));
+    checkpoint(steps, messages, { steer } = { steer: false }) {
+      const mine = last.then(() => checkpoint(steps, messages, steer));
       last = mine.catch(() => undefined);
       return mine;
     },
+    withMedia: (messages, takesImages) =>
+      deps.calls.whileTrusted(() => deps.media.load(grant.tenant, messages, takesImages, signal), signal),
     credential: (provider) =>
       deps.calls.whileTrusted(() => deps.vault.credential(grant.tenant, provider), signal),
   };
@@ -200,9 +232,8 @@ export function failure(error: unknown, text = ""): AgentOutcome {
 
 /** Text of the last assistant message that is durable, of this run. */
 function lastText(context: LoadedContext, written: Written): string {
-  const messages = [...context.ofThisRun, ...written.messages];
-  const last = messages.findLast((message) => message.role === "assistant");
-  return last === undefined ? "" : messageText(last);
+  const last = [...context.own, ...written.entries].findLast(({ message }) => message.role === "assistant");
+  return last === undefined ? "" : messageText(last.message);
 }
 
 /** What a user has seen of an answer that was cut off stays in the transcript, also where the runtime gave no row. */

@@ -8,7 +8,12 @@ const context = (chars: number): SessionContext => ({
   sessionId: "s",
   headSeq: 1,
   resetSeq: 0,
-  messages: [{ role: "user", content: "x".repeat(chars), timestamp: 0 }],
+  history: {
+    compaction: null,
+    entries: [
+      { seq: 1, messageId: "m1", message: { role: "user", content: "x".repeat(chars), timestamp: 0 } },
+    ],
+  },
 });
 
 describe("the context cache", () => {

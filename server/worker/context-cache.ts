@@ -1,14 +1,15 @@
 import type { SessionKey, TenantId } from "../core/ids.ts";
+import type { ContextEntry, ContextHistory } from "../core/compaction.ts";
 import type { TranscriptMessage } from "../core/transcript.ts";
 
 /** Everything a model needs to know of a session, as it stood at one transcript position. */
 export interface SessionContext {
   readonly sessionId: string;
-  /** Position of the last row in `messages`. */
+  /** Position of the last row in `history`. */
   readonly headSeq: number;
-  /** The reset after which `messages` begins: a later reset makes the entry worthless. */
+  /** The reset after which `history` begins: a later reset makes the entry worthless. */
   readonly resetSeq: number;
-  readonly messages: readonly TranscriptMessage[];
+  readonly history: ContextHistory;
 }
 
 /**
@@ -26,20 +27,8 @@ export interface ContextCache {
 
 export function contextCache(maxBytes: number): ContextCache {
   // A Map iterates in order of insertion: re-inserting at each use makes the first entry the longest unused.
-  const entries = new Map<string, { readonly context: SessionContext; readonly bytes: number }>();
+  const entries = new Map<string, Held>();
   let total = 0;
-  // Measured once per message: messages are immutable and live in many versions of a context.
-  const sizes = new WeakMap<TranscriptMessage, number>();
-
-  const sizeOf = (message: TranscriptMessage): number => {
-    let size = sizes.get(message);
-    if (size === undefined) {
-      size = estimate(message);
-      sizes.set(message, size);
-    }
-    return size;
-  };
-
   const drop = (name: string): void => {
     const entry = entries.get(name);
     if (entry === undefined) return;
@@ -58,9 +47,8 @@ export function contextCache(maxBytes: number): ContextCache {
     },
     put(tenant, key, context) {
       const name = nameOf(tenant, key);
+      const bytes = sizeAfter(entries.get(name), context.history);
       drop(name);
-      let bytes = 200;
-      for (const message of context.messages) bytes += sizeOf(message);
       if (bytes > maxBytes / 4) return; // one giant session must not push out everybody else
       entries.set(name, { context, bytes });
       total += bytes;
@@ -73,6 +61,27 @@ export function contextCache(maxBytes: number): ContextCache {
     bytes: () => total,
   };
 }
+
+interface Held {
+  readonly context: SessionContext;
+  readonly bytes: number;
+}
+
+/** The size of a context. Where it is a longer version of the one held, only what was added is measured. */
+function sizeAfter(held: Held | undefined, { compaction, entries }: ContextHistory): number {
+  const before = held?.context.history;
+  const grows =
+    held !== undefined &&
+    before !== undefined &&
+    before.compaction?.seq === compaction?.seq &&
+    before.entries[0] === entries[0] &&
+    before.entries.at(-1) === entries[before.entries.length - 1];
+  if (grows) return held.bytes + sum(entries.slice(before.entries.length));
+  return 200 + (compaction?.summary.length ?? 0) * 2 + sum(entries);
+}
+
+const sum = (entries: readonly ContextEntry[]): number =>
+  entries.reduce((bytes, { message }) => bytes + estimate(message), 0);
 
 /** Tenant ids hold no NUL, so two pairs never share a name. */
 const nameOf = (tenant: TenantId, key: SessionKey): string => `${tenant}\0${key}`;

@@ -45,14 +45,15 @@ export interface EventOutbox {
   text(): string;
 }
 
+/** @param started what the first event says, or null for a run that has no attempt to tell of, only an end */
 export function eventOutbox(
   owner: StreamOwner,
-  started: { readonly text: string; readonly model?: ModelName },
+  started: { readonly text: string; readonly model?: ModelName } | null,
 ): EventOutbox {
-  let text = started.text;
+  let text = started?.text ?? "";
   /** Text after the last numbered event. */
   let numberedText = "";
-  let pending: RunEventBody[] = [{ type: "started", ...started }];
+  let pending: RunEventBody[] = started === null ? [] : [{ type: "started", ...started }];
   let pendingChars = 0;
   let unconfirmed: readonly RunEvent[] = [];
   let resync = false;
@@ -147,6 +148,7 @@ function charsOf(body: RunEventBody): number {
     case "tool":
       return 4_096; // an order of size: measuring would mean serialising it twice
     case "usage":
+    case "compaction":
     case "error":
       return 200;
     default:

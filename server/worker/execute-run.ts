@@ -1,4 +1,5 @@
 import type { AgentCatalog } from "../core/catalog.ts";
+import { grown } from "../core/compaction.ts";
 import { asHAError, isHAError } from "../core/errors.ts";
 import type { RunEventBody } from "../core/run-event.ts";
 import { messageText } from "../core/transcript.ts";
@@ -22,13 +23,12 @@ import { isLostForGood } from "../bodies/body-store.ts";
 import type { ContextCache } from "./context-cache.ts";
 import { type LoadedContext, loadContext } from "./load-context.ts";
 import { planTurn, timeoutOf } from "./plan-turn.ts";
-import type { RunPublisher, RunStream } from "./run-publisher.ts";
+import type { RunStream } from "./run-publisher.ts";
 
 export interface ExecuteRunDeps extends AttemptDeps {
   readonly catalog: AgentCatalog;
   readonly sessions: SessionStore;
   readonly cache: ContextCache;
-  readonly publisher: RunPublisher;
   readonly runs: ActiveRuns;
   readonly logger: Logger;
   /** False while the worker ends: the lease is then released with the run, for others to go on with the session. */
@@ -54,7 +54,8 @@ export async function executeRun(deps: ExecuteRunDeps, grant: Grant): Promise<Ru
   const run = deps.runs.add(grant, deadlineOf(deps, grant));
   if (grant.abortRequested) deps.runs.abort(grant.tenant, grant.runId);
   let stream: RunStream | null = null;
-  const written: Written = { messages: [], headSeq: grant.headSeq };
+  const written: Written = { entries: [], headSeq: grant.headSeq };
+  for (const id of grant.collected) deps.publisher.merged(grant, id, "collected");
   try {
     const planned = planTurn(deps.catalog, grant);
     const model = "plan" in planned ? modelName(planned.plan.models[0]) : undefined;
@@ -68,15 +69,14 @@ export async function executeRun(deps: ExecuteRunDeps, grant: Grant): Promise<Ru
     // A later attempt begins with the text as it stands, so it has to read first.
     if (grant.attempt === 1) stream = openStream("");
     const loaded = await contextOf(deps, run);
-    const context = "error" in loaded ? { messages: [], ofThisRun: [] } : loaded;
-    stream ??= openStream(standingText(context));
+    stream ??= openStream("error" in loaded ? "" : standingText(loaded));
 
     let outcome: AgentOutcome;
     if (run.signal.aborted) outcome = abortOutcome(run.signal, stream.text());
     else if ("error" in loaded) outcome = loaded;
     else if ("error" in planned) outcome = { ...failure(null), error: planned.error };
-    else outcome = await runAttempt(deps, run, planned.plan, context, stream, written);
-    return await finishRun(deps, grant, outcome, context, stream, written);
+    else outcome = await runAttempt(deps, run, planned.plan, loaded, stream, written);
+    return await finishRun(deps, grant, outcome, "error" in loaded ? null : loaded, stream, written);
   } catch (error) {
     stream?.abandon();
     return await endingOf(deps, grant, error);
@@ -133,7 +133,7 @@ async function finishRun(
   deps: ExecuteRunDeps,
   grant: Grant,
   outcome: AgentOutcome,
-  context: LoadedContext,
+  context: LoadedContext | null,
   stream: RunStream,
   written: Written,
 ): Promise<RunEnding> {
@@ -158,12 +158,12 @@ async function finishRun(
   deps.logger.info("worker.run_ended", { ...idsOf(grant), status, errorKind: error?.kind });
   // The next run's user row came with the same statement and is not part of this run's context.
   const head = answer.next?.userRow.seq === answer.headSeq ? answer.headSeq - 1 : answer.headSeq;
-  if (written.headSeq === head) {
+  if (context !== null && written.headSeq === head) {
     deps.cache.put(grant.tenant, grant.sessionKey, {
       sessionId: grant.sessionId,
       headSeq: head,
       resetSeq: grant.resetSeq,
-      messages: [...context.messages, ...written.messages],
+      history: grown(context.history, [context.user, ...context.own, ...written.entries]),
     });
   } else deps.cache.forget(grant.tenant, grant.sessionKey);
   return { kind: "finished", answer };
@@ -192,8 +192,8 @@ async function storeOutcome(deps: ExecuteRunDeps, request: FinishRequest): Promi
 
 /** Text of the run's last assistant message as earlier attempts stored it. */
 function standingText(context: LoadedContext): string {
-  const last = context.ofThisRun.findLast((message) => message.role === "assistant");
-  return last === undefined ? "" : messageText(last);
+  const last = context.own.findLast(({ message }) => message.role === "assistant");
+  return last === undefined ? "" : messageText(last.message);
 }
 
 /** Timed out counts as aborted on the wire: what was said before stays on the screen. */

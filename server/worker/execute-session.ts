@@ -5,6 +5,8 @@ import { executeRun, type ExecuteRunDeps } from "./execute-run.ts";
 
 export interface ExecuteSessionDeps extends ExecuteRunDeps {
   readonly queue: Pick<RunQueue, "enqueue">;
+  /** Told of each run that has ended, once that is durable. Must not throw; is not waited for. */
+  readonly ended: (grant: Grant) => void;
 }
 
 /**
@@ -17,6 +19,7 @@ export async function executeSession(deps: ExecuteSessionDeps, first: Grant): Pr
     const ending = await executeRun(deps, grant);
     if (ending.kind === "lost") return;
     if (ending.kind === "unfinished") return handBack(deps, grant);
+    deps.ended(grant);
     const { next, ready } = ending.answer;
     if (ready !== null) await wake(deps, ready);
     // The worker began to drain while the ledger was handing out the next run.

@@ -10,7 +10,7 @@ import { SESSION, TENANT } from "../testing/memory-pool.ts";
 import { recordingLogger } from "../testing/recording-logger.ts";
 import { bodyStore } from "../bodies/body-store.ts";
 import { contextCache } from "./context-cache.ts";
-import { loadContext } from "./load-context.ts";
+import { loadContext, messagesOf } from "./load-context.ts";
 
 const row = (seq: number, run: string, role: "user" | "assistant" = "user"): TranscriptRow => ({
   seq,
@@ -30,7 +30,11 @@ function setup(rows: readonly TranscriptRow[], segments: readonly Segment[] = []
   const sessions = {
     context: (_tenant: unknown, _key: unknown, afterSeq: number) => {
       reads.push(afterSeq);
-      return Promise.resolve({ rows: rows.filter(({ seq }) => seq > afterSeq), segments: [...segments] });
+      return Promise.resolve({
+        rows: rows.filter(({ seq }) => seq > afterSeq),
+        segments: [...segments],
+        fromSeq: afterSeq + 1,
+      });
     },
   };
   const load = async (grant: Partial<Grant>) => {
@@ -43,8 +47,11 @@ function setup(rows: readonly TranscriptRow[], segments: readonly Segment[] = []
       ...grant,
     };
     const deps = { sessions: sessions as never, bodies, cache };
-    const { messages, ofThisRun } = await loadContext(deps, whole as Grant, new AbortController().signal);
-    return { texts: messages.map(messageText), own: ofThisRun.map(messageText) };
+    const loaded = await loadContext(deps, whole as Grant, new AbortController().signal);
+    return {
+      texts: messagesOf(loaded).map(messageText),
+      own: loaded.own.map(({ message }) => messageText(message)),
+    };
   };
   const cached = (headSeq: number, more: { sessionId?: string; resetSeq?: number } = {}): void =>
     cache.put(TENANT, SESSION, {
@@ -52,7 +59,14 @@ function setup(rows: readonly TranscriptRow[], segments: readonly Segment[] = []
       resetSeq: 0,
       ...more,
       headSeq,
-      messages: rows.slice(0, headSeq).map(({ body }) => ("inline" in body ? body.inline : never())),
+      history: {
+        compaction: null,
+        entries: rows.slice(0, headSeq).map(({ seq, messageId, body }) => ({
+          seq,
+          messageId,
+          message: "inline" in body ? body.inline : never(),
+        })),
+      },
     });
   return { objects, reads, load, cached };
 }

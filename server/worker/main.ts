@@ -17,11 +17,14 @@ import { backUpSweep } from "./back-up-sweep.ts";
 import { bodyStore } from "../bodies/body-store.ts";
 import { contextCache } from "./context-cache.ts";
 import type { KeepLease } from "./keep-lease.ts";
+import { mediaLoader } from "./media-loader.ts";
 import { newWorkerCounters, type WorkerCounters } from "./metrics.ts";
 import { runPublisher } from "./run-publisher.ts";
 import { slots } from "./slots.ts";
 import { beginLife, type WorkerLife, type WorkerParts } from "./worker-life.ts";
 
+/** Memory for attachments that were given to models last. */
+const MEDIA_BYTES = 32 * 1024 * 1024;
 const CACHE_BYTES = 64 * 1024 * 1024;
 const DRAIN_GRACE_MS = 30_000;
 /** How long the last events may take to leave. */
@@ -53,6 +56,8 @@ export interface WorkerDeps {
   readonly drainGraceMs?: number;
   /** Tools of a run; default none. */
   readonly tools?: (grant: Grant) => readonly AgentTool[];
+  /** Told of each run that has ended, once that is durable. Must not throw; is not waited for. */
+  readonly ended?: (grant: Grant) => void;
   /** Memory for the contexts of hot sessions; default 64 MB. */
   readonly cacheBytes?: number;
   /** Repairs what crashes leave behind also where no control process runs; default true. */
@@ -84,7 +89,9 @@ export async function startWorker(deps: WorkerDeps): Promise<WorkerHandle> {
     ...deps,
     slots: slots(deps.slots),
     tools: deps.tools ?? (() => []),
+    ended: deps.ended ?? (() => undefined),
     bodies: bodyStore(deps),
+    media: mediaLoader(deps.objects, MEDIA_BYTES),
     cache: contextCache(deps.cacheBytes ?? CACHE_BYTES),
     publisher: runPublisher({ ...deps, counters }),
     counters,

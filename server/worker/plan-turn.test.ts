@@ -45,6 +45,15 @@ describe("planning a turn", () => {
     expect(models(planTurn(catalog, grant()))).toEqual(["one", "two"]);
   });
 
+  it("puts the run's instructions after the agent's, and hands its settings on", () => {
+    const sampling = { temperature: 0.5, maxTokens: 9 };
+    const planned = planTurn(TEST_CATALOG, grant({ extraSystemPrompt: "Be brief.", sampling }));
+    const [agent] = TEST_CATALOG.agents;
+    expect(planned).toMatchObject({
+      plan: { agent: { id: "main", systemPrompt: `${agent?.systemPrompt}\n\nBe brief.` }, sampling },
+    });
+  });
+
   it("limits a run by its own limit, else the configured one; zero means none", () => {
     const timeout = (options: RunOptions): unknown => {
       const planned = planTurn(TEST_CATALOG, grant(options));

@@ -1,5 +1,5 @@
 import { type AgentCatalog, type AgentSpec, findAgent, findModel, type ModelSpec } from "../core/catalog.ts";
-import type { RunError } from "../core/run.ts";
+import type { RunError, Sampling } from "../core/run.ts";
 import type { Grant } from "../ports/run-ledger.ts";
 
 /** Who answers a run, with what. */
@@ -8,6 +8,7 @@ export interface TurnPlan {
   /** At least one. */
   readonly models: readonly ModelSpec[];
   readonly thinking: string | null;
+  readonly sampling?: Sampling;
   /** Of the whole run in milliseconds; null for none. */
   readonly timeoutMs: number | null;
 }
@@ -47,13 +48,19 @@ export function planTurn(
   }
   return {
     plan: {
-      agent,
+      agent: withExtraPrompt(agent, options.extraSystemPrompt),
       models,
+      sampling: options.sampling,
       thinking: options.thinking ?? grant.sessionThinking ?? agent.thinkingLevel,
       timeoutMs: timeoutOf(catalog, grant),
     },
   };
 }
+
+const withExtraPrompt = (agent: AgentSpec, extra: string | undefined): AgentSpec =>
+  extra === undefined
+    ? agent
+    : { ...agent, systemPrompt: agent.systemPrompt === "" ? extra : `${agent.systemPrompt}\n\n${extra}` };
 
 /** As in OpenClaw, a limit of zero means none. */
 export function timeoutOf(catalog: AgentCatalog, grant: Pick<Grant, "input">): number | null {

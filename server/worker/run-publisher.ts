@@ -1,4 +1,5 @@
 import { asHAError, isHAError } from "../core/errors.ts";
+import type { RunId } from "../core/ids.ts";
 import { isTerminalEvent, type ModelName, type RunEventBody } from "../core/run-event.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { EventBus } from "../ports/event-bus.ts";
@@ -37,6 +38,8 @@ export interface RunStream {
 /** Publishes the events of all runs of this worker. */
 export interface RunPublisher {
   open(owner: StreamOwner, started: { readonly text: string; readonly model?: ModelName }): RunStream;
+  /** Tells the end of a run whose message has joined the turn of `into`: its only event, an empty final. */
+  merged(into: StreamOwner, run: RunId, how: "steered" | "collected"): void;
   /** Resolves when nothing waits any more, or after `withinMs`. */
   flush(withinMs: number): Promise<void>;
 }
@@ -169,16 +172,27 @@ export function runPublisher(deps: RunPublisherDeps): RunPublisher {
     urgent.delete(stream);
   };
 
+  const newStream = (outbox: EventOutbox): Stream => ({
+    place: opened++,
+    outbox,
+    ended: false,
+    silent: false,
+    spoken: false,
+    triesAfterEnd: 0,
+  });
+
   return {
+    merged({ tenant, sessionKey, agentId, runId, token }, run, how) {
+      const stream = newStream(
+        eventOutbox({ tenant, sessionKey, agentId, runId: run, token, attempt: 1 }, null),
+      );
+      stream.outbox.push({ type: "final", text: "", stopReason: how, mergedInto: runId });
+      stream.ended = true;
+      urgent.add(stream);
+      wake();
+    },
     open(owner, started) {
-      const stream: Stream = {
-        place: opened++,
-        outbox: eventOutbox(owner, started),
-        ended: false,
-        silent: false,
-        spoken: false,
-        triesAfterEnd: 0,
-      };
+      const stream = newStream(eventOutbox(owner, started));
       patient.add(stream);
       wake();
       return {

@@ -26,8 +26,7 @@ export async function listenForSignals(deps: SignalDeps, until: AbortSignal): Pr
   for (let tries = 0; unsubscribe === null && !until.aborted; tries++) {
     try {
       unsubscribe = await bus.subscribeSignals(worker, (signal) => {
-        // `input` is for queue modes that steer: this worker reads queued input when the run before it has ended.
-        if (signal.type === "abort") runs.abort(signal.tenant, signal.runId);
+        runs.abort(signal.tenant, signal.runId);
       });
     } catch (error) {
       if (tries === 0) logger.warn("worker.signals_unavailable", { code: asHAError(error).code });

@@ -90,6 +90,8 @@ async function setup() {
     bus,
     objects: memoryObjectStore(),
     scaling: memoryScalingStore({ clock: systemClock }),
+    cron: stores.cron,
+    subagents: stores.subagents,
     catalog: TEST_CATALOG,
     instance: "control-1",
     clock: systemClock,

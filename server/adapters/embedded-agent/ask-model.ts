@@ -5,7 +5,7 @@ import type { Clock } from "../../ports/clock.ts";
 import type { Logger } from "../../ports/logger.ts";
 import { backoffMs, type Random } from "../../ports/random.ts";
 import type { Circuit } from "./circuit.ts";
-import { cacheKeyOf, contextOf, modelOf, thinkingOf } from "./context.ts";
+import { cacheKeyOf, contextOf, modelOf, samplingOf, thinkingOf } from "./context.ts";
 import { type ModelFailure, scrub, unavailable } from "./failure.ts";
 import type { Llm } from "./llm.ts";
 import type { StallWatch } from "./stall-watch.ts";
@@ -115,16 +115,19 @@ async function askOnce(
     if (!isHAError(error, "STORE_UNAVAILABLE")) throw error;
     return { kind: "failure", failure: unavailable(`the key of ${spec.provider} cannot be read now`) };
   }
+  const given = await orAborted(io.withMedia(messages, spec.input.includes("image")), signal);
+  if (given === ABORTED) return { kind: "stopped" };
   const conversation = cacheKeyOf(turn);
   const result = await circuitOf(spec).run((onFirst) =>
     streamAnswer(llm, watch, {
       model: modelOf(spec),
-      context: contextOf(turn, messages),
+      context: contextOf(turn, given),
       options: {
         apiKey: credential ?? NO_KEY,
         sessionId: conversation,
         promptCacheKey: conversation,
         reasoning: thinkingOf(turn, spec),
+        ...samplingOf(turn),
       },
       text,
       signal,

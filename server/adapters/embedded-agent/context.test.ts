@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { tenantId } from "../../core/ids.ts";
 import type { TranscriptMessage } from "../../core/transcript.ts";
 import { testModel, turnOf } from "../../testing/agent-harness.ts";
-import { cacheKeyOf, contextMessages, contextOf, thinkingOf } from "./context.ts";
+import { cacheKeyOf, contextMessages, contextOf, samplingOf, thinkingOf } from "./context.ts";
 
 const user: TranscriptMessage = { role: "user", content: "hi", timestamp: 1 };
 const answer = (text: string, fields: Partial<TranscriptMessage> = {}): TranscriptMessage => ({
@@ -92,5 +92,13 @@ describe("cacheKeyOf", () => {
     expect(cacheKeyOf({ ...turn, attempt: 2 })).toBe(key);
     expect(cacheKeyOf({ ...turn, tenant: tenantId("other") })).not.toBe(key);
     expect(key).toMatch(/^[0-9a-f]{32}$/);
+  });
+});
+
+describe("samplingOf", () => {
+  it("asks for what the run asked for and for nothing else", () => {
+    expect(samplingOf(turn)).toEqual({});
+    const sampling = { temperature: 0, stop: ["END"], responseFormat: { type: "json_object" } };
+    expect(samplingOf({ ...turn, sampling })).toEqual(sampling);
   });
 });

@@ -1,7 +1,9 @@
 import { hash } from "node:crypto";
-import type { Context, Message, Model, ModelThinkingLevel } from "@openclaw/ai";
+import type { Context, Message, Model, ModelThinkingLevel, StreamOptions } from "@openclaw/ai";
 import { isBroken } from "../../agent-loop/next-action.ts";
+import { isExcluded } from "../../core/compaction.ts";
 import type { ModelSpec } from "../../core/catalog.ts";
+import type { Sampling } from "../../core/run.ts";
 import { messageText, type TranscriptMessage } from "../../core/transcript.ts";
 import type { AgentTurn } from "../../ports/agent-runtime.ts";
 
@@ -54,7 +56,7 @@ export function contextMessages(messages: readonly TranscriptMessage[]): Message
   const result: Message[] = [];
   for (const [i, message] of messages.entries()) {
     // Commands and their answers are between people and the gateway.
-    if (message.role === "system" || message["excludeFromContext"] === true) continue;
+    if (message.role === "system" || isExcluded(message)) continue;
     if (isBroken(message)) {
       const text = messageText(message);
       if (text === "" || i > lastAsked) continue;
@@ -92,6 +94,17 @@ export function thinkingOf(turn: AgentTurn, model: ModelSpec): ModelThinkingLeve
   const level = turn.thinking ?? turn.agent.thinkingLevel;
   if (!model.reasoning || level === null || !THINKING_LEVELS.includes(level)) return undefined;
   return level as ModelThinkingLevel;
+}
+
+/** The library's options of what the run asked for; nothing that it did not ask for. */
+export function samplingOf({ sampling }: AgentTurn): Pick<StreamOptions, keyof Sampling> {
+  if (sampling === undefined) return {};
+  const { stop, responseFormat, ...rest } = sampling;
+  return {
+    ...rest,
+    ...(stop === undefined ? {} : { stop: [...stop] }),
+    ...(responseFormat === undefined ? {} : { responseFormat: { ...responseFormat } }),
+  };
 }
 
 /**

@@ -1,7 +1,8 @@
+import type { QueueMode } from "../../core/queue-mode.ts";
 import type { AcceptAnswer, AcceptRequest } from "../../ports/run-ledger.ts";
 import { runRecord, settle } from "./runs.ts";
 import { addSession } from "./sessions.ts";
-import type { MemoryStoreState, StoredRun } from "./state.ts";
+import type { MemoryStoreState, StoredRun, StoredSession } from "./state.ts";
 
 /** Decides one request and stores what it decided. */
 export function acceptOne(
@@ -39,6 +40,7 @@ export function acceptOne(
     agentId: request.agentId,
     lane: request.lane,
     requestHash: request.requestHash,
+    queueMode: effectiveMode(session, request),
     input: request.input,
     acceptedAt: state.now(),
     status: "queued",
@@ -54,8 +56,25 @@ export function acceptOne(
     steps: new Map(),
     userMessageId: null,
     finished: null,
+    collected: [],
   };
+  const interrupted = run.queueMode === "interrupt" ? interrupt(session) : null;
   tenant.runs.set(run.runId, run);
   session.queue.push(run);
-  return { kind: "new", run: runRecord(run), ready: settle(state, session) };
+  return { kind: "new", run: runRecord(run), ready: settle(state, session), interrupted };
+}
+
+function effectiveMode(session: StoredSession, { queueMode = "followup" }: AcceptRequest): QueueMode {
+  if (session.lease === null && session.queue.length === 0) return "followup";
+  if (typeof queueMode === "string") return queueMode;
+  return (session.queueMode as QueueMode | null) ?? queueMode.orElse;
+}
+
+/** Marks what has begun as aborted: also a run that lost its worker and waits for the next one. */
+function interrupt(session: StoredSession): Extract<AcceptAnswer, { kind: "new" }>["interrupted"] {
+  for (const run of session.queue) if (run.startedAt !== null) run.abortRequested = true;
+  if (!session.lease) return null;
+  const { run, worker } = session.lease;
+  run.abortRequested = true;
+  return { runId: run.runId, worker };
 }

@@ -45,6 +45,8 @@ export function answerOne(state: MemoryStoreState, request: AnswerRequest): Answ
     abortRequested: false,
     result: request.result,
     error: null,
+    queueMode: "followup",
+    collected: [],
     steps: new Map(),
     userMessageId: rows[0]?.messageId ?? null,
     finished: null,

@@ -12,6 +12,7 @@ import type {
   Step,
 } from "../../ports/run-ledger.ts";
 import type { ReadySession } from "../../ports/run-queue.ts";
+import { collectBehind, steerInto } from "./ledger-queue-modes.ts";
 import { activeWorker, isSilent } from "./ledger-workers.ts";
 import {
   diesOfNextLoss,
@@ -58,12 +59,19 @@ export function grantNext(
   const run = session.queue.shift();
   if (!run) return null;
   run.status = nextRunStatus(run.status, "claim");
+  if (run.attempt === 0 && run.queueMode === "collect") collectBehind(state, session, run);
   run.attempt++;
   run.worker = worker.worker;
   run.startedAt ??= state.now();
   // The same at every attempt, so that the row is written once; a redriven run gets another one at the new place.
   run.userMessageId ??= `${run.runId}:user${run.attempt > 1 ? `:${run.attempt}` : ""}`;
-  session.lease = { worker: worker.worker, run, token: raiseToken(state, session), checkpointNo: 0 };
+  session.lease = {
+    worker: worker.worker,
+    run,
+    token: raiseToken(state, session),
+    checkpointNo: 0,
+    steered: new Map(),
+  };
   worker.held.add(session);
   settle(state, session);
   return grantOf(state, session, session.lease);
@@ -100,6 +108,7 @@ function grantOf(state: MemoryStoreState, session: StoredSession, lease: StoredL
     stepsDone: run.steps.size,
     startedTools: openTools(run),
     abortRequested: run.abortRequested,
+    collected: run.attempt === 1 ? run.collected : [],
   };
 }
 
@@ -161,7 +170,15 @@ export function checkpointOne(state: MemoryStoreState, request: CheckpointReques
   );
   if (progress) lease.run.failures = 0;
   lease.checkpointNo = Math.max(lease.checkpointNo, request.checkpointNo);
-  return { kind: "stored", rows, headSeq: headSeq(session), abortRequested: lease.run.abortRequested };
+  const { abortRequested } = lease.run;
+  if (request.steer && !repeated && !abortRequested) {
+    lease.steered.set(request.checkpointNo, steerInto(state, session, lease.run));
+  }
+  const steered = (lease.steered.get(request.checkpointNo) ?? []).map(({ runId, row }) => {
+    const body = findRun(state, lease.run.tenant, runId)?.input.body ?? row.body; // it may have moved meanwhile
+    return { runId, row: { ...row, body } };
+  });
+  return { kind: "stored", rows, headSeq: headSeq(session), abortRequested, steered };
 }
 
 export function finishOne(state: MemoryStoreState, request: FinishRequest): FinishAnswer {
@@ -175,6 +192,7 @@ export function finishOne(state: MemoryStoreState, request: FinishRequest): Fini
   session.lastRunId = run.runId;
   session.inputTokens += request.result?.usage?.input ?? 0;
   session.outputTokens += request.result?.usage?.output ?? 0;
+  session.contextTokens = request.result?.contextTokens ?? null;
   dropLease(state, session);
 
   const worker = request.takeNext ? activeWorker(state, lease.worker) : null;

@@ -1,6 +1,7 @@
 import type { InstanceLoad, LaneDemand, PoolSize, ScaledPool, ScalingDecision } from "../../core/scaling.ts";
 import type { Clock } from "../../ports/clock.ts";
-import type { ControlTerm, ScalingStore } from "../../ports/scaling-store.ts";
+import type { ScalingStore } from "../../ports/scaling-store.ts";
+import { memoryLease } from "./lease.ts";
 
 /** ScalingStore in memory, for tests and one process. `lanes` is the demand that `observe` tells. */
 export function memoryScalingStore({
@@ -10,7 +11,7 @@ export function memoryScalingStore({
   readonly clock: Pick<Clock, "now">;
   readonly lanes?: () => readonly LaneDemand[];
 }): ScalingStore {
-  let lease: ControlTerm & { readonly until: number } = { holder: "", token: 0, until: 0 };
+  const lease = memoryLease(clock);
   const loads = new Map<string, { readonly load: InstanceLoad; readonly at: number }>();
   const sizes = new Map<ScaledPool, PoolSize>();
 
@@ -20,17 +21,9 @@ export function memoryScalingStore({
   };
 
   return {
-    lead: async (holder, ttlMs) => {
-      const now = clock.now();
-      const leads = lease.holder === holder && lease.until > now;
-      if (!leads && lease.until > now) return null;
-      lease = { holder, token: lease.token + (leads ? 0 : 1), until: now + ttlMs };
-      return { holder, token: lease.token };
-    },
+    lead: async (holder, ttlMs) => lease.lead(holder, ttlMs),
 
-    resign: async (holder) => {
-      if (lease.holder === holder) lease = { ...lease, until: 0 };
-    },
+    resign: async (holder) => lease.resign(holder),
 
     report: async (load) => void loads.set(load.instance, { load, at: clock.now() }),
 
@@ -45,11 +38,10 @@ export function memoryScalingStore({
     sizes: async (decisions) =>
       [...sizes.values()].map((size) => ({ ...size, decisions: size.decisions.slice(0, decisions) })),
 
-    decide: async ({ holder, token }, { pool, from, to, reason }) => {
+    decide: async (term, { pool, from, to, reason }) => {
       const size = sizes.get(pool);
-      const leads = lease.holder === holder && lease.token === token && lease.until > clock.now();
-      if (!leads || size?.desired !== from || !size.policy.auto) return false;
-      change(size, { pool, from, to, reason, by: holder, at: clock.now() });
+      if (!lease.holds(term) || size?.desired !== from || !size.policy.auto) return false;
+      change(size, { pool, from, to, reason, by: term.holder, at: clock.now() });
       return true;
     },
 

@@ -1,4 +1,5 @@
-import type { SessionKey, TenantId } from "../../core/ids.ts";
+import { firstKeptSeqOf } from "../../core/compaction.ts";
+import type { RunId, SessionKey, TenantId } from "../../core/ids.ts";
 import { exceedsInline, type NewMessage, type TranscriptRow } from "../../core/transcript.ts";
 import type {
   LargeBody,
@@ -58,14 +59,9 @@ export function memorySessionStore(state: MemoryStoreState): SessionStore {
     reset: async (tenant, key, reason, requestId) => {
       const session = findSession(state, tenant, key);
       if (!session) return null;
-      const messageId = `reset:${requestId ?? `${session.sessionId}:${session.lifecycleRevision}`}`;
-      if (session.rowsById.has(messageId)) return sessionRecord(session);
-      session.lifecycleRevision++;
-      session.resetSeq = headSeq(session);
-      appendMessage(state, session, resetMessage(state, messageId, reason), null);
-      session.updatedAt = state.now();
-      session.derivedTitle = null;
-      session.lastMessagePreview = null;
+      const messageId = requestId === undefined ? undefined : `reset:${requestId}`;
+      if (messageId !== undefined && session.rowsById.has(messageId)) return sessionRecord(session);
+      resetSession(state, session, reason, messageId);
       return sessionRecord(session);
     },
 
@@ -102,9 +98,16 @@ export function memorySessionStore(state: MemoryStoreState): SessionStore {
 
     context: async (tenant, key, afterSeq) => {
       const session = findSession(state, tenant, key);
-      if (!session) return { rows: [], segments: [] };
-      return slice(session, Math.max(session.resetSeq, afterSeq) + 1, headSeq(session));
+      if (!session) return { rows: [], segments: [], fromSeq: afterSeq + 1 };
+      const newest = session.rows.findLast(
+        ({ seq, messageId }) => seq > session.resetSeq && firstKeptSeqOf(messageId) !== null,
+      );
+      const firstKept = newest === undefined ? null : firstKeptSeqOf(newest.messageId);
+      const fromSeq = Math.max(session.resetSeq + 1, afterSeq + 1, firstKept ?? 0);
+      return { ...slice(session, fromSeq, headSeq(session)), fromSeq };
     },
+
+    noteObjects: async () => {}, // nothing here outlives the process
 
     sealCandidates: async (tailRows, limit) => {
       const candidates: SealCandidate[] = [];
@@ -145,7 +148,9 @@ export function memorySessionStore(state: MemoryStoreState): SessionStore {
       const [row] = session ? rowsBetween(session, seq, seq) : [];
       if (!row?.body || !("inline" in row.body)) return;
       row.body = { object };
-      const run = row.runId && findRun(state, tenant, row.runId);
+      // A steered message's row belongs to the run that it joined; its own run has the input.
+      const asked = row.idempotencyKey?.endsWith(":user") ? row.idempotencyKey.slice(0, -5) : row.runId;
+      const run = asked && findRun(state, tenant, asked as RunId);
       if (run && run.userMessageId === row.messageId) run.input = { ...run.input, body: { object } };
     },
 
@@ -158,11 +163,12 @@ function listSessions(
   tenant: TenantId,
   query: SessionQuery,
 ): { sessions: StoredSession[]; total: number } {
-  const { agentId, activeWithinMs, search, archived, limit, offset = 0, before } = query;
+  const { agentId, activeWithinMs, search, archived, spawnedBy, limit, offset = 0, before } = query;
   const words = search?.toLowerCase();
   const matching = Array.from(state.tenants.get(tenant)?.sessions.values() ?? [])
     .filter((session) => agentId === undefined || session.agentId === agentId)
     .filter((session) => archived === undefined || session.archived === archived)
+    .filter((session) => spawnedBy === undefined || session.spawnedBy === spawnedBy)
     .filter((session) => activeWithinMs === undefined || state.now() - session.updatedAt <= activeWithinMs)
     .filter((session) => words === undefined || searchText(session).includes(words))
     .sort((a, b) => b.updatedAt - a.updatedAt || (a.key > b.key ? -1 : 1));
@@ -179,6 +185,21 @@ function startOfPage(sessions: readonly StoredSession[], before: SessionKey | un
 
 const searchText = ({ key, label, derivedTitle }: StoredSession): string =>
   `${key}\n${label ?? ""}\n${derivedTitle ?? ""}`.toLowerCase();
+
+/** Starts a new history: what was said before is not part of the context any more. */
+export function resetSession(
+  state: MemoryStoreState,
+  session: StoredSession,
+  reason: string,
+  messageId = `reset:${session.sessionId}:${session.lifecycleRevision}`,
+): void {
+  session.lifecycleRevision++;
+  session.resetSeq = headSeq(session);
+  appendMessage(state, session, resetMessage(state, messageId, reason), null);
+  session.updatedAt = state.now();
+  session.derivedTitle = null;
+  session.lastMessagePreview = null;
+}
 
 /** As the genuine gateway writes it, so that its clients draw the same divider. */
 const resetMessage = (state: MemoryStoreState, messageId: string, reason: string): NewMessage => ({

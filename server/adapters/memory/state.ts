@@ -1,9 +1,11 @@
 import { HAError } from "../../core/errors.ts";
 import type { AgentId, RunId, SessionKey, TenantId, WorkerId } from "../../core/ids.ts";
 import type { Lane } from "../../core/lane.ts";
+import type { QueueMode } from "../../core/queue-mode.ts";
 import type { FencingToken, RunError, RunInput, RunResult, RunStatus } from "../../core/run.ts";
 import type { StoredBody, TranscriptRow } from "../../core/transcript.ts";
 import type { Clock } from "../../ports/clock.ts";
+import type { SteeredRun } from "../../ports/run-ledger.ts";
 import type { Segment } from "../../ports/session-store.ts";
 
 /** What authenticates one token; the token itself is not kept. */
@@ -32,6 +34,7 @@ export interface StoredRun {
   readonly agentId: AgentId;
   readonly lane: Lane;
   readonly requestHash: string;
+  readonly queueMode: QueueMode;
   input: RunInput;
   readonly acceptedAt: number;
   status: RunStatus;
@@ -52,6 +55,8 @@ export interface StoredRun {
   userMessageId: string | null;
   /** Which grant ended it and what came after, so that a repeated `finish` is answered alike. */
   finished: { readonly token: FencingToken; readonly next: FencingToken | null } | null;
+  /** Runs whose texts are part of its message since its first grant. */
+  collected: readonly RunId[];
 }
 
 /** Who executes which run of the session now. */
@@ -61,6 +66,8 @@ export interface StoredLease {
   readonly token: FencingToken;
   /** Highest checkpoint of this grant. */
   checkpointNo: number;
+  /** What joined with which checkpoint, so that a repeated one is answered alike. */
+  readonly steered: Map<number, readonly SteeredRun[]>;
 }
 
 export interface StoredSession {
@@ -70,6 +77,8 @@ export interface StoredSession {
   readonly agentId: AgentId;
   readonly createdAt: number;
   readonly createdVia: string;
+  spawnedBy: SessionKey | null;
+  spawnDepth: number;
   updatedAt: number;
   lifecycleRevision: number;
   resetSeq: number;
@@ -84,6 +93,7 @@ export interface StoredSession {
   markedUnreadAt: number | null;
   inputTokens: number;
   outputTokens: number;
+  contextTokens: number | null;
   lastMessagePreview: string | null;
   derivedTitle: string | null;
   lastRunId: RunId | null;
@@ -139,6 +149,7 @@ export interface MemoryStoreState {
   readonly tenants: Map<TenantId, StoredTenant>;
   /** By the SHA-256 of the token, hex. */
   readonly tokens: Map<string, StoredToken>;
+  readonly sharedSecrets: Map<string, Uint8Array>;
   readonly workers: Map<WorkerId, StoredWorker>;
   /** Ready sessions, the one that has waited longest first. */
   readonly ready: Set<StoredSession>;
@@ -155,6 +166,7 @@ export function memoryStoreState(deps: { readonly clock: Pick<Clock, "now"> }): 
     now: () => deps.clock.now(),
     tenants: new Map(),
     tokens: new Map(),
+    sharedSecrets: new Map(),
     workers: new Map(),
     ready: new Set(),
     nextToken: () => ++token,

@@ -60,6 +60,12 @@ export function memoryTenantDirectory(state: MemoryStoreState): TenantDirectory 
     disabledTenants: async () =>
       [...state.tenants.values()].filter(({ disabled }) => disabled).map(({ id }) => id),
 
+    sharedSecret: async (name, first) => {
+      const known = state.sharedSecrets.get(name) ?? first;
+      state.sharedSecrets.set(name, known);
+      return known;
+    },
+
     close: async () => {},
   };
 }

@@ -1,8 +1,8 @@
 import { excerptsOf, previewOf } from "../../core/excerpt.ts";
-import type { SessionKey, TenantId, WorkerId } from "../../core/ids.ts";
+import type { RunId, SessionKey, TenantId, WorkerId } from "../../core/ids.ts";
 import type { Lane } from "../../core/lane.ts";
 import type { RunRecord } from "../../core/run.ts";
-import type { StoredBody } from "../../core/transcript.ts";
+import type { StoredBody, TranscriptMessage } from "../../core/transcript.ts";
 import type {
   AbortAnswer,
   AcceptAnswer,
@@ -13,6 +13,7 @@ import type {
   FinishAnswer,
   FinishRequest,
   GrantRef,
+  SteeredRun,
   SweepReport,
   WorkerView,
 } from "../../ports/run-ledger.ts";
@@ -25,6 +26,7 @@ import {
   messageItems,
   type RunJson,
   stepItems,
+  storedBody,
 } from "./rows.ts";
 
 /**
@@ -63,10 +65,12 @@ export interface AcceptRow {
   readonly became_ready: boolean;
   readonly accepted_at: number;
   readonly run: RunJson | null;
+  readonly interrupted: { readonly runId: RunId; readonly worker: WorkerId } | null;
 }
 
 export function acceptItem(request: AcceptRequest, ord: number): unknown {
   const { body, sha, bytes } = bodyColumns(request.input.body);
+  const { queueMode } = request;
   return {
     ord,
     t: request.tenant,
@@ -81,6 +85,8 @@ export function acceptItem(request: AcceptRequest, ord: number): unknown {
     in: bytes,
     ti: titleOf(request.input.body),
     o: request.input.options,
+    qm: typeof queueMode === "string" ? queueMode : null,
+    qd: typeof queueMode === "object" ? queueMode.orElse : null,
   };
 }
 
@@ -113,7 +119,8 @@ export function acceptAnswer(request: AcceptRequest, row: AcceptRow | undefined)
     result: null,
     error: null,
   };
-  return { kind: "new", run, ready: row.became_ready ? { tenant, sessionKey, lane, pool: row.pool } : null };
+  const ready = row.became_ready ? { tenant, sessionKey, lane, pool: row.pool } : null;
+  return { kind: "new", run, ready, interrupted: row.interrupted };
 }
 
 export const guardItem = ({ tenant, sessionKey, runId, token }: GrantRef) => ({
@@ -130,6 +137,36 @@ export interface CheckpointRow {
   readonly head_seq: number;
   readonly created_at: number;
   readonly abort_requested: boolean;
+  readonly steered: readonly SteeredJson[] | null;
+}
+
+/** What `steered_run()` builds (000021_queue_modes_grant.sql). */
+interface SteeredJson {
+  readonly runId: RunId;
+  readonly seq: number;
+  readonly parentId: string | null;
+  readonly createdAt: number;
+  readonly body: string | null;
+  readonly sha: string | null;
+  readonly bytes: number | null;
+}
+
+function steeredRun(into: RunId, run: SteeredJson): SteeredRun {
+  const { runId, seq, parentId, createdAt, body, sha, bytes } = run;
+  const key = `${runId}:user`;
+  const inline = body === null ? null : (JSON.parse(body) as TranscriptMessage);
+  return {
+    runId,
+    row: {
+      seq,
+      messageId: key,
+      parentId,
+      runId: into,
+      idempotencyKey: key,
+      body: storedBody(inline, sha, bytes),
+      createdAt,
+    },
+  };
 }
 
 export function checkpointAnswer(
@@ -142,6 +179,7 @@ export function checkpointAnswer(
     rows: appendedRows(request.messages, request.grant.runId, row.first_seq, row.parent_id, row.created_at),
     headSeq: row.head_seq,
     abortRequested: row.abort_requested,
+    steered: (row.steered ?? []).map((run) => steeredRun(request.grant.runId, run)),
   };
 }
 

@@ -104,22 +104,25 @@ function scansIn(plans: string): string[] {
 }
 
 const ids = (name: string): string[] => Array.from({ length: BATCH }, (_, n) => `${name}-${n}`);
-const acceptBatch = (name: string): string =>
+const acceptBatch = (name: string, first: number, queueMode?: (ord: number) => string | undefined): string =>
   JSON.stringify(
     ids(name).map((k, ord) => ({
       ord,
+      qm: queueMode?.(ord),
+      qd: "steer",
       t: "big",
       k,
-      s: `agent:main:${ord + 1}`,
+      s: `agent:main:${first + ord}`,
       a: "main",
       l: "main",
       h: "00",
       sid: k,
-      ib: "{}",
+      ib: '{"content": "x"}',
       o: {},
     })),
   );
-const keys = JSON.stringify(ids("").map((_, n) => ({ t: "big", s: `agent:main:${n + 1}` })));
+const keys = (first: number): string =>
+  JSON.stringify(ids("").map((_, n) => ({ t: "big", s: `agent:main:${first + n}` })));
 
 describe.each(["as migrated, never analysed with data", "analysed"])(
   `plans on ${SESSIONS} sessions, %s`,
@@ -130,39 +133,66 @@ describe.each(["as migrated, never analysed with data", "analysed"])(
 
     it("accepts, claims, checkpoints and finishes by key", async () => {
       const name = state.slice(0, 3);
-      const accept = await plansOf("SELECT * FROM accept_runs($1, 1000)", [acceptBatch(name)]);
+      const first = state === "analysed" ? 200 : 1;
+      const accept = await plansOf("SELECT * FROM accept_runs($1, 1000)", [acceptBatch(name, first)]);
       expect(accept.rows.every((row) => row["kind"] === "new")).toBe(true);
       expectNoScan(accept.plans);
-      expectNoScan((await plansOf("SELECT * FROM accept_runs($1, 1000)", [acceptBatch(name)])).plans);
+      expectNoScan((await plansOf("SELECT * FROM accept_runs($1, 1000)", [acceptBatch(name, first)])).plans);
 
-      const claim = await plansOf("SELECT (granted).* FROM claim_sessions('w.1', $1, 10000, 3)", [keys]);
+      const claim = await plansOf("SELECT (granted).* FROM claim_sessions('w.1', $1, 10000, 3)", [
+        keys(first),
+      ]);
       expect(claim.rows).toHaveLength(BATCH);
       expectNoScan(claim.plans);
 
-      const guards = claim.rows.map((row, ord) => {
-        return {
-          ord,
-          t: "big",
-          s: row["session_key"],
-          r: row["run_id"],
-          tok: row["token"],
-          no: 1,
-          st: "succeeded",
-          next: true,
-        };
-      });
+      // What comes while the sessions are busy: the mode of every third is looked up in its session.
+      for (const more of ["a", "b"]) {
+        const modes = acceptBatch(
+          `${name}-${more}`,
+          first,
+          (ord) => [undefined, "collect", "interrupt"][ord % 3],
+        );
+        expectNoScan((await plansOf("SELECT * FROM accept_runs($1, 1000)", [modes])).plans);
+      }
+
+      const guardsOf = (grants: readonly Record<string, unknown>[]) =>
+        grants.map((row, ord) => {
+          return {
+            ord,
+            t: "big",
+            s: row["session_key"],
+            r: row["run_id"],
+            tok: row["token"],
+            no: 1,
+            st: "succeeded",
+            next: true,
+            steer: true,
+          };
+        });
+      const guards = guardsOf(claim.rows);
       const step = (n: number) => ({ steps: [{ n, kind: "model" }], msgs: [{ id: `m${n}`, body: "{}" }] });
       const checkpoint = await plansOf("SELECT * FROM checkpoint_runs($1)", [
         JSON.stringify(guards.map((guard) => ({ ...guard, ...step(1) }))),
       ]);
       expect(checkpoint.rows).toHaveLength(BATCH);
+      expect(checkpoint.rows.filter((row) => row["steered"] !== null)).toHaveLength(Math.ceil(BATCH / 3));
       expectNoScan(checkpoint.plans);
-
-      const finish = await plansOf("SELECT * FROM finish_runs($1, 64)", [
-        JSON.stringify(guards.map((guard) => ({ ...guard, ...step(2) }))),
+      const again = await plansOf("SELECT * FROM checkpoint_runs($1)", [
+        JSON.stringify(guards.map((guard) => ({ ...guard, ...step(1) }))),
       ]);
-      expect(finish.rows).toHaveLength(BATCH);
-      expectNoScan(finish.plans);
+      expectNoScan(again.plans);
+
+      const finishing = "SELECT f.ord, (f.next).* FROM finish_runs($1, 64) f";
+      let collected = 0;
+      for (let left = guards, n = 2; left.length > 0; n++) {
+        const work = left.map((guard) => ({ ...guard, ...step(n) }));
+        const finish = await plansOf(finishing, [JSON.stringify(work)]);
+        expect(finish.rows).toHaveLength(left.length);
+        expectNoScan(finish.plans);
+        left = guardsOf(finish.rows.filter((row) => row["run_id"] !== null));
+        collected += finish.rows.filter((row) => JSON.stringify(row["collected"] ?? []) !== "[]").length;
+      }
+      expect(collected).toBe(Math.ceil((BATCH - 1) / 3));
     });
 
     it("finds by key what users read and change", async () => {
@@ -187,6 +217,7 @@ describe.each(["as migrated, never analysed with data", "analysed"])(
         list: () => sessions.list(tenant, { limit: 50 }),
         history: () => sessions.history(tenant, key(70), { limit: 50 }),
         context: () => sessions.context(tenant, key(70), 0),
+        "newest compaction of a long session": () => sessions.context(tenant, key(74), 0),
         patch: () => sessions.patch(tenant, key(70), { label: "x" }),
         append: () => sessions.append(tenant, key(71), message("x")),
         "append to a long session": () => sessions.append(tenant, key(74), message("x")),

@@ -25,7 +25,11 @@ const FILL = `
   INSERT INTO agents (tenant_id, agent_id, spec) SELECT t, 'main', '{}' FROM unnest('{a,b}'::text[]) t;
   INSERT INTO tokens (token_hash, tenant_id, scopes) VALUES ('\\x01', 'a', '{}'), ('\\x02', 'b', '{}');
   INSERT INTO audit_log (tenant_id, action, target) VALUES ('a', 'x', 'x'), ('b', 'x', 'x');
-  INSERT INTO seal_queue (tenant_id, session_key) VALUES ('a', 'agent:main:main'), ('b', 'agent:main:main')`;
+  INSERT INTO seal_queue (tenant_id, session_key) VALUES ('a', 'agent:main:main'), ('b', 'agent:main:main');
+  INSERT INTO cron_jobs (tenant_id, job_id, definition, enabled) SELECT t, 'j', '{}', true FROM unnest('{a,b}'::text[]) t;
+  INSERT INTO cron_runs (tenant_id, job_id, run_id, fired_at) SELECT t, 'j', 'r', now() FROM unnest('{a,b}'::text[]) t;
+  INSERT INTO subagent_runs (tenant_id, run_id, session_key, requester_run_id, requester_key, task, cleanup)
+    SELECT t, 'r', 'k', 'r', 'k', 'x', 'keep' FROM unnest('{a,b}'::text[]) t`;
 
 beforeAll(async () => {
   database = await (await testPostgres()).createDatabase();
@@ -75,6 +79,9 @@ const READABLE = [
   "artifacts",
   "agents",
   "seal_queue",
+  "cron_jobs",
+  "cron_runs",
+  "subagent_runs",
 ];
 
 describe("row-level security", () => {

@@ -7,7 +7,7 @@ import type { Grant, StartedTool, Step } from "../../ports/run-ledger.ts";
 /** What `run_record()` of the schema builds; it has the shape of RunRecord already. */
 export type RunJson = RunRecord;
 
-/** Columns of `session_grant` (000004_grants.sql). */
+/** Columns of `session_grant` (000004_grants.sql, 000021_queue_modes_grant.sql). */
 export interface GrantRow {
   readonly tenant_id: string;
   readonly session_key: string;
@@ -36,6 +36,7 @@ export interface GrantRow {
   readonly steps_done: number;
   readonly abort_requested: boolean;
   readonly started_tools: readonly StartedTool[] | null;
+  readonly collected: readonly RunId[] | null;
 }
 
 export function grantOf(row: GrantRow): Grant {
@@ -71,6 +72,7 @@ export function grantOf(row: GrantRow): Grant {
     stepsDone: row.steps_done,
     startedTools: row.started_tools ?? [],
     abortRequested: row.abort_requested,
+    collected: row.collected ?? [],
   };
 }
 

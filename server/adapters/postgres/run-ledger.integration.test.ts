@@ -1,4 +1,5 @@
-import { afterAll, beforeAll } from "vitest";
+import { afterAll, beforeAll, describe } from "vitest";
+import { ledgerMergeLimitContract } from "../../ports/contract/ledger-queue-modes.contract.ts";
 import { runLedgerContract } from "../../ports/contract/run-ledger.contract.ts";
 import { openPostgresStores } from "../../testing/postgres-stores.ts";
 import { testPostgres, type TestDatabase } from "../../testing/services.ts";
@@ -12,3 +13,7 @@ beforeAll(async () => {
 afterAll(() => database.drop());
 
 runLedgerContract("postgres", () => openPostgresStores(database), { seeds: [1, 2, 3], steps: 150 });
+
+describe("PostgreSQL run ledger", () => {
+  ledgerMergeLimitContract(() => openPostgresStores(database, 100));
+});

@@ -128,6 +128,7 @@ export function postgresRunLedger(options: PostgresRunLedgerOptions): RunLedger 
         no: request.checkpointNo,
         steps: stepItems(request.steps),
         msgs: messageItems(request.messages),
+        steer: request.steer ?? false,
       }));
       const stored = await rows<CheckpointRow>("checkpoint runs", CHECKPOINT, [jsonbParameter(items)]);
       return answersInOrder(batch, stored, checkpointAnswer);

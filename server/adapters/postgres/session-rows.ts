@@ -6,12 +6,14 @@ import { storedBody } from "./rows.ts";
 
 /** Columns of SessionRecord; `s` is sessions, `l` its row of session_leases. Times are epoch milliseconds. */
 export const SESSION_COLUMNS = `
-  s.tenant_id, s.session_key, s.session_id, s.agent_id, s.created_via, s.lifecycle_revision, s.label, s.model,
+  s.tenant_id, s.session_key, s.session_id, s.agent_id, s.created_via, s.spawned_by, s.spawn_depth, s.lifecycle_revision, s.label, s.model,
   s.thinking_level, s.verbose_level, s.queue_mode, s.archived, s.pinned, s.read_seq, s.input_tokens, s.output_tokens, s.last_preview,
   s.derived_title, s.last_run_id, l.head_seq, l.head_message_id, l.reset_seq,
   floor(extract(epoch FROM s.created_at) * 1000)::float8 AS created_ms,
   floor(extract(epoch FROM s.updated_at) * 1000)::float8 AS updated_ms,
   epoch_ms(s.marked_unread_at) AS marked_unread_ms,
+  (SELECT (r.result ->> 'contextTokens')::integer FROM runs r
+    WHERE r.tenant_id = s.tenant_id AND r.run_id = s.last_run_id) AS context_tokens,
   coalesce(l.run_id, (SELECT r.run_id FROM runs r WHERE l.queued > 0 AND r.tenant_id = s.tenant_id
     AND r.session_key = s.session_key AND r.ended_at IS NULL ORDER BY r.run_order LIMIT 1)) AS active_run_id`;
 
@@ -21,6 +23,8 @@ export interface SessionRow {
   readonly session_id: string;
   readonly agent_id: string;
   readonly created_via: string;
+  readonly spawned_by: string | null;
+  readonly spawn_depth: number | null;
   readonly lifecycle_revision: number;
   readonly label: string | null;
   readonly model: string | null;
@@ -33,6 +37,7 @@ export interface SessionRow {
   readonly marked_unread_ms: number | null;
   readonly input_tokens: number;
   readonly output_tokens: number;
+  readonly context_tokens: number | null;
   readonly last_preview: string | null;
   readonly derived_title: string | null;
   readonly last_run_id: string | null;
@@ -52,6 +57,8 @@ export const sessionRecord = (row: SessionRow): SessionRecord => ({
   createdAt: row.created_ms,
   updatedAt: row.updated_ms,
   createdVia: row.created_via,
+  spawnedBy: row.spawned_by as SessionKey | null,
+  spawnDepth: row.spawn_depth ?? 0,
   lifecycleRevision: row.lifecycle_revision,
   headSeq: row.head_seq,
   headMessageId: row.head_message_id,
@@ -68,6 +75,7 @@ export const sessionRecord = (row: SessionRow): SessionRecord => ({
   markedUnreadAt: row.marked_unread_ms,
   inputTokens: row.input_tokens,
   outputTokens: row.output_tokens,
+  contextTokens: row.context_tokens,
   lastMessagePreview: row.last_preview,
   derivedTitle: row.derived_title,
   activeRunId: row.active_run_id as RunId | null,

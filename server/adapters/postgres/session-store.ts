@@ -1,4 +1,5 @@
 import type pg from "pg";
+import { firstKeptSeqOf } from "../../core/compaction.ts";
 import type { SessionKey, TenantId } from "../../core/ids.ts";
 import type { SessionRecord } from "../../core/session.ts";
 import type { TranscriptMessage, TranscriptRow } from "../../core/transcript.ts";
@@ -45,10 +46,17 @@ const LIST_WHERE = `
     AND ($3::float8 IS NULL OR s.updated_at >= clock_timestamp() - make_interval(secs => $3 / 1000))
     AND ($4::text IS NULL OR strpos(lower(concat_ws(' ', s.session_key, s.label, s.derived_title)), lower($4)) > 0)
     AND ($5::boolean IS NULL OR s.archived = $5)`;
-const LIST = `/* sessions.list */ SELECT ${SESSION_COLUMNS} ${FROM_SESSIONS} ${LIST_WHERE}
+const LIST_PAGE = `
     AND ($6::text IS NULL OR (s.updated_at, s.session_key) < (
       SELECT b.updated_at, b.session_key FROM sessions b WHERE b.tenant_id = $1 AND b.session_key = $6))
   ORDER BY s.updated_at DESC, s.session_key DESC LIMIT $7 OFFSET $8`;
+const LIST = `/* sessions.list */ SELECT ${SESSION_COLUMNS} ${FROM_SESSIONS} ${LIST_WHERE} ${LIST_PAGE}`;
+// Subagents of one session are found by their own index: few, however many sessions the tenant has. $9: the session.
+const LIST_CHILDREN = `/* sessions.children */ SELECT ${SESSION_COLUMNS} ${FROM_SESSIONS}
+  JOIN subagent_runs c ON c.tenant_id = s.tenant_id AND c.session_key = s.session_key AND c.requester_key = $9 ${LIST_WHERE} ${LIST_PAGE}`;
+// Params: as COUNT, $6 the session.
+const COUNT_CHILDREN = `/* sessions.count_children */ SELECT count(*) AS total FROM sessions s
+  JOIN subagent_runs c ON c.tenant_id = s.tenant_id AND c.session_key = s.session_key AND c.requester_key = $6 ${LIST_WHERE}`;
 // In the order of an index, so that it is read as far as the count goes and no further.
 const COUNT = `/* sessions.count */ SELECT count(*) AS total FROM (
   SELECT FROM sessions s ${LIST_WHERE} ORDER BY s.updated_at DESC LIMIT ${SESSIONS_COUNTED}) x`;
@@ -65,6 +73,14 @@ const DELETE = "/* sessions.delete */ SELECT delete_session($1, $2) AS deleted";
 const APPEND = "/* sessions.append */ SELECT append_message($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) AS seq";
 const MESSAGE = `/* sessions.message */ SELECT ${MESSAGE_COLUMNS} FROM messages m WHERE m.tenant_id = $1 AND m.session_key = $2 AND m.seq = $3`;
 // Rows of runs have no index by their id: the newest are looked at first, and a transcript is read once at most.
+// By the index of 000029, whose condition it repeats. Its id says where the context begins: the row may be sealed.
+const NEWEST_COMPACTION = `/* sessions.newest_compaction */ SELECT m.message_id FROM messages m
+  WHERE m.tenant_id = $1 AND m.session_key = $2 AND m.message_id LIKE 'compaction:%' AND m.seq > $3
+  ORDER BY m.seq DESC LIMIT 1`;
+// In the order of their hashes, as every statement that adds artifacts. Params: $1 tenant, $2 kind, $3 hashes, $4 sizes.
+const NOTE_OBJECTS = `/* sessions.note_objects */ INSERT INTO artifacts (tenant_id, sha256, bytes, kind)
+  SELECT $1, o.sha256, o.bytes, $2 FROM unnest($3::text[], $4::bigint[]) AS o(sha256, bytes) ORDER BY o.sha256
+  ON CONFLICT DO NOTHING`;
 const SEQ_OF = `/* sessions.seq_of */ SELECT m.seq FROM messages m
   WHERE m.tenant_id = $1 AND m.session_key = $2 AND m.message_id = $3 ORDER BY m.seq DESC LIMIT 1`;
 const HEADS =
@@ -190,8 +206,21 @@ export function postgresSessionStore({ pool, random }: PostgresSessionStoreOptio
     context: (tenant, key, afterSeq) =>
       atOneMoment(pool, tenant, "read the context", async (query) => {
         const heads = await readHeads(query, tenant, key);
-        if (!heads) return { rows: [], segments: [] };
-        return readRange(query, tenant, key, heads, Math.max(heads.reset_seq, afterSeq) + 1, heads.head_seq);
+        if (!heads) return { rows: [], segments: [], fromSeq: afterSeq + 1 };
+        const { rows } = await query<{ message_id: string }>(NEWEST_COMPACTION, [
+          tenant,
+          key,
+          heads.reset_seq,
+        ]);
+        const firstKept = rows[0] ? firstKeptSeqOf(rows[0].message_id) : null;
+        const fromSeq = Math.max(heads.reset_seq + 1, afterSeq + 1, firstKept ?? 0);
+        return { ...(await readRange(query, tenant, key, heads, fromSeq, heads.head_seq)), fromSeq };
+      }),
+
+    noteObjects: (tenant, kind, objects) =>
+      inTenant(pool, tenant, "note objects", async (query) => {
+        const hashes = objects.map(({ sha256 }) => sha256);
+        await query(NOTE_OBJECTS, [tenant, kind, hashes, objects.map(({ bytes }) => bytes)]);
       }),
 
     async sealCandidates(tailRows, limit) {
@@ -262,19 +291,30 @@ async function getSession(
   return rows[0] ? sessionRecord(rows[0]) : null;
 }
 
+const CENTURY_MS = 100 * 365 * 86_400_000;
+
 async function listSessions(
   query: TenantQuery,
   tenant: TenantId,
-  { agentId, activeWithinMs, search, archived, before, limit, offset = 0 }: SessionQuery,
+  { agentId, activeWithinMs, search, archived, spawnedBy, before, limit, offset = 0 }: SessionQuery,
 ): Promise<{ sessions: SessionRecord[]; total: number }> {
-  const filter = [tenant, agentId ?? null, activeWithinMs ?? null, search ?? null, archived ?? null];
+  // What is longer than a timestamp reaches back is of all time.
+  const within = activeWithinMs === undefined || activeWithinMs > CENTURY_MS ? null : activeWithinMs;
+  const filter = [tenant, agentId ?? null, within, search ?? null, archived ?? null];
   // One row more than asked for tells whether there is more.
-  const { rows } = await query<SessionRow>(LIST, [...filter, before ?? null, limit + 1, offset]);
+  const page = [...filter, before ?? null, limit + 1, offset];
+  const { rows } =
+    spawnedBy === undefined
+      ? await query<SessionRow>(LIST, page)
+      : await query<SessionRow>(LIST_CHILDREN, [...page, spawnedBy]);
   const sessions = rows.slice(0, limit).map(sessionRecord);
   const reached = offset + rows.length;
   const isLastPage = before === undefined && rows.length <= limit && (rows.length > 0 || offset === 0);
   if (isLastPage) return { sessions, total: reached };
-  const counted = await query<{ total: number }>(COUNT, filter);
+  const counted =
+    spawnedBy === undefined
+      ? await query<{ total: number }>(COUNT, filter)
+      : await query<{ total: number }>(COUNT_CHILDREN, [...filter, spawnedBy]);
   const total = counted.rows[0]?.total ?? 0;
   // Behind an offset past the end there is nothing that would tell of more.
   return { sessions, total: rows.length > 0 ? Math.max(total, reached) : total };

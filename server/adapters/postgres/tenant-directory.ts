@@ -11,6 +11,7 @@ const ADD_TENANT = "/* directory.add_tenant */ SELECT add_tenant($1, $2)";
 const REPLACE_TOKEN = "/* directory.replace_token */ SELECT replace_token($1, $2, $3, $4)";
 const ADD_TOKEN = "/* directory.add_token */ SELECT add_token($1, $2, $3, $4)";
 const SET_DISABLED = "/* directory.set_disabled */ SELECT set_tenant_disabled($1, $2) AS known";
+const SHARED_SECRET = "/* directory.shared_secret */ SELECT shared_secret($1, $2) AS secret";
 const DISABLED = "/* directory.disabled */ SELECT tenant_id FROM disabled_tenants()";
 
 /** Characters of the hash that may appear in logs. */
@@ -62,6 +63,12 @@ export function postgresTenantDirectory({ pool }: { readonly pool: pg.Pool }): T
 
     async replaceToken(tenant, token, scopes, label) {
       await rows("replace a token", REPLACE_TOKEN, [tenant, hashOf(token), scopes, label]);
+    },
+
+    async sharedSecret(name, first) {
+      const values = [name, Buffer.from(first)];
+      const [found] = await rows<{ secret: Buffer }>("read a shared secret", SHARED_SECRET, values);
+      return found?.secret ?? first;
     },
 
     async setDisabled(tenant, disabled) {

@@ -1,16 +1,13 @@
-import { type ChildProcess, spawn } from "node:child_process";
+import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import { tmpdir } from "node:os";
-import { fileURLToPath } from "node:url";
-import { afterAll, beforeAll, expect, it, onTestFinished } from "vitest";
+import { afterAll, beforeAll, expect, it } from "vitest";
 import { postgresPool } from "../../adapters/postgres/pool.ts";
 import { postgresScalingStore } from "../../adapters/postgres/scaling-store.ts";
 import { DEFAULT_SCALING } from "../../core/scaling.ts";
+import { startControlProcess } from "../../testing/control-process.ts";
 import { testPostgres, type TestDatabase } from "../../testing/services.ts";
 import { until } from "../../testing/until.ts";
 import { TERM_MS } from "./scaler.ts";
-
-const PROGRAM = fileURLToPath(new URL("../../../cli/main.ts", import.meta.url));
 
 let database: TestDatabase;
 let operator: ReturnType<typeof postgresPool>;
@@ -23,30 +20,7 @@ afterAll(async () => {
   await database.drop();
 });
 
-/** `serve control` as the supervisor starts it; killed at the latest when the test ends. */
-function startControl(instance: string): ChildProcess {
-  const child = spawn(
-    process.execPath,
-    ["--disable-warning=ExperimentalWarning", PROGRAM, "serve", "control"],
-    {
-      env: {
-        PATH: process.env["PATH"],
-        HOME: tmpdir(),
-        OPENCLAW_HA_POSTGRES_URL: database.url,
-        OPENCLAW_HA_OBJECTS_DIR: tmpdir(),
-        OPENCLAW_HA_DEMO_MODEL_URL: "http://127.0.0.1:1/v1",
-        OPENCLAW_HA_INSTANCE: instance,
-      },
-      stdio: ["ignore", "ignore", "inherit"],
-    },
-  );
-  onTestFinished(async () => {
-    if (child.exitCode !== null || child.signalCode !== null) return;
-    child.kill("SIGKILL");
-    await once(child, "exit");
-  });
-  return child;
-}
+const startControl = (instance: string): ChildProcess => startControlProcess(instance, database.url);
 
 interface Lease {
   readonly holder: string;
@@ -58,7 +32,7 @@ const leader = (not?: string): Promise<Lease> =>
   until(
     async () => {
       const { rows } = await operator.query<Lease>(
-        "SELECT holder, token FROM control_leases WHERE expires_at > clock_timestamp()",
+        "SELECT holder, token FROM control_leases WHERE name = 'scaling' AND expires_at > clock_timestamp()",
       );
       return rows[0] !== undefined && rows[0].holder !== not ? rows[0] : null;
     },

@@ -52,7 +52,7 @@ export async function runCommand(
     runId,
     sessionKey,
     agentId: agentOfSessionKey(sessionKey),
-    requestHash: requestHash({ message, attachments: [] }),
+    requestHash: requestHash({ message, attachments: [], options: {} }),
     newSessionId: gateway.random.uuid(),
     result: { text: reply.text, stopReason: "stop" },
     messages: seen || reply.silent ? [] : await rowsOf(call, idempotencyKey, message, reply.text),

@@ -49,6 +49,14 @@ export const sessionCommands: readonly SlashCommand[] = [
     run: (request) => startAnew(request, "reset"),
   },
   {
+    name: "compact",
+    description: "Compact the session context.",
+    category: "session",
+    args: [{ name: "instructions", description: "What the summary must keep", type: "string" }],
+    // A run like any other, executed by a worker in its turn (compact-instructions.ts).
+    run: async ({ args }) => ({ text: "", message: `/compact ${args}`.trim() }),
+  },
+  {
     name: "stop",
     aliases: ["abort"],
     phrases: STOP_PHRASES,

@@ -8,11 +8,10 @@ const none = (name: string, scope: Scope, answer: (call: Call) => unknown): Meth
 
 /**
  * Things of OpenClaw that a pool has none of by design, so that an empty list is the whole truth: no devices are paired
- * as nodes, nothing runs in the background of a session, no tool asks a person for leave or for an answer, and no gateway updates itself.
+ * as nodes, no tool asks a person for leave or for an answer, and no gateway updates itself.
  */
 export const absentMethods: readonly Method[] = [
   none("node.list", "operator.read", ({ gateway }) => ({ ts: gateway.clock.now(), nodes: [] })),
-  none("tasks.list", "operator.read", () => ({ tasks: [] })),
   none("question.list", "operator.questions", () => ({ questions: [] })),
   none("exec.approval.list", "operator.approvals", () => []),
   none("plugin.approval.list", "operator.approvals", () => []),

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { HAError } from "../../core/errors.ts";
 import { runId as asRunId, type SessionKey } from "../../core/ids.ts";
+import { QUEUE_MODES } from "../../core/queue-mode.ts";
 import type { RunOptions, RunRecord } from "../../core/run.ts";
 import { isEnded } from "../../core/run-state.ts";
 import { abortRuns } from "../abort-runs.ts";
@@ -16,7 +17,7 @@ import { type Call, method, type Method } from "./registry.ts";
 export const sendParams = z.object({
   message: z.string(),
   thinking: z.string().optional(),
-  queueMode: z.enum(["steer", "followup", "collect", "interrupt"]).optional(),
+  queueMode: z.enum(QUEUE_MODES).optional(),
   attachments: attachmentsParam.optional(),
   timeoutMs: count.optional(),
   agentId: z.string().optional(),
@@ -57,6 +58,7 @@ export async function send(
     ...(params.thinking === undefined ? {} : { thinking: params.thinking }),
     ...(params.timeoutMs === undefined || params.timeoutMs === 0 ? {} : { timeoutMs: params.timeoutMs }),
     requesterConnId: connection.id,
+    ...(connection.client === null ? {} : { sender: connection.client.id }),
   };
   const { run, made } = await gateway.acceptor.accept({
     tenant,
@@ -66,6 +68,7 @@ export async function send(
     sent: params.message,
     attachments,
     options,
+    queueMode: params.queueMode ?? "session",
   });
   if (made) hub.feed.changed(sessionKey, { reason: "send" });
   return wrap(acknowledge(call, run, made));

@@ -1,6 +1,5 @@
 import { z } from "zod";
 import { findAgent } from "../../core/catalog.ts";
-import { HAError } from "../../core/errors.ts";
 import type { SessionKey } from "../../core/ids.ts";
 import type { SessionRecord } from "../../core/session.ts";
 import { agentOfSessionKey } from "../../core/session-key.ts";
@@ -28,6 +27,7 @@ const listParams = z.object({
   agentId: z.string().optional(),
   activeMinutes: z.int().min(1).optional(),
   search: z.string().max(512).optional(),
+  spawnedBy: sessionKeyText.optional(),
   archived: z.union([z.boolean(), z.literal("all")]).optional(),
   includeDerivedTitles: z.boolean().optional(),
   includeLastMessage: z.boolean().optional(),
@@ -99,17 +99,6 @@ export const sessionReadMethods: readonly Method[] = [
     },
   }),
   method({
-    name: "sessions.resolve",
-    scope: "operator.read",
-    params: keyParam,
-    async handle({ gateway, tenant }, params) {
-      const key = resolveSession(gateway.catalog, params.key, params.agentId);
-      const session = await gateway.sessions.get(tenant, key);
-      if (session === null) throw new HAError("NOT_FOUND", `No session found: ${key}`, { sessionKey: key });
-      return { ok: true, key, agentId: session.agentId };
-    },
-  }),
-  method({
     name: "sessions.preview",
     scope: "operator.read",
     params: z.object({
@@ -141,6 +130,7 @@ async function listSessions(call: Call, params: z.infer<typeof listParams>): Pro
     activeWithinMs: params.activeMinutes === undefined ? undefined : params.activeMinutes * 60_000,
     search: params.search,
     archived: params.archived === "all" ? undefined : (params.archived ?? false),
+    spawnedBy: params.spawnedBy === undefined ? undefined : resolveSession(catalog, params.spawnedBy),
   });
   const now = clock.now();
   const options = {

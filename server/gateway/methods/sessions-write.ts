@@ -2,6 +2,7 @@ import { z } from "zod";
 import { findModel } from "../../core/catalog.ts";
 import { HAError } from "../../core/errors.ts";
 import { runId as asRunId } from "../../core/ids.ts";
+import { QUEUE_MODES } from "../../core/queue-mode.ts";
 import type { SessionPatch, SessionRecord } from "../../core/session.ts";
 import { abortRuns } from "../abort-runs.ts";
 import { resolveSession, unknownModel } from "../accept-run.ts";
@@ -21,7 +22,7 @@ const patchFields = {
   model: clearable,
   thinkingLevel: clearable,
   verboseLevel: clearable,
-  queueMode: z.union([z.enum(["steer", "followup", "collect", "interrupt"]), z.null()]).optional(),
+  queueMode: z.union([z.enum(QUEUE_MODES), z.null()]).optional(),
   archived: z.boolean().optional(),
   pinned: z.boolean().optional(),
 };

@@ -1,4 +1,5 @@
 import type { TenantId } from "../../core/ids.ts";
+import { ATTACHMENT_MAX_BYTES, IMAGE_MAX_BYTES } from "../attachments.ts";
 import type { Connection } from "../connection.ts";
 import type { GatewayContext } from "../context.ts";
 import { PROTOCOL_VERSION } from "../protocol/frames.ts";
@@ -11,6 +12,7 @@ export const EVENTS = [
   "chat",
   "session.message",
   "sessions.changed",
+  "cron",
   "presence",
   "tick",
   "health",
@@ -33,7 +35,14 @@ export function helloOk(gateway: GatewayContext, connection: Connection, tenant:
   return {
     type: "hello-ok",
     protocol: PROTOCOL_VERSION,
-    server: { version: settings.version, connId: connection.id, bootId: gateway.bootId },
+    server: {
+      version: settings.version,
+      connId: connection.id,
+      bootId: gateway.bootId,
+      // The Control UI comes from a folder of the operator's: it need not be of the server's version. Without this it
+      // reloads the page at its first reconnect, and waits for ever at the second.
+      controlUiBuildSource: "configured",
+    },
     features: { methods: [...gateway.methods.keys()], events: EVENTS, capabilities: CAPABILITIES },
     snapshot: {
       presence: connection.reads ? presence.list(tenant) : [],
@@ -48,7 +57,7 @@ export function helloOk(gateway: GatewayContext, connection: Connection, tenant:
       maxPayload: limits.frameBytes,
       maxBufferedBytes: limits.closeAboveBytes,
       tickIntervalMs: limits.tickIntervalMs,
-      attachments: { maxBytes: limits.messageBytes, maxImageBytes: limits.messageBytes },
+      attachments: { maxBytes: ATTACHMENT_MAX_BYTES, maxImageBytes: IMAGE_MAX_BYTES },
     },
   };
 }

@@ -76,6 +76,17 @@ export const agentModel = (view: RunView, ts: number): Payload =>
     model: view.model?.model ?? null,
   });
 
+/** `completed` and `willRetry` at the end, as OpenClaw says it: the run goes on by itself. */
+export const agentCompaction = (
+  view: RunView,
+  ts: number,
+  { phase, completed = false }: Extract<RunEvent["body"], { type: "compaction" }>,
+): Payload =>
+  agent(view, view.lastRunSeq, ts, "compaction", {
+    phase,
+    ...(phase === "end" ? { completed, willRetry: false } : {}),
+  });
+
 type ToolBody = Extract<RunEvent["body"], { type: "tool" }>;
 
 const resultText = (result: unknown): string =>
@@ -150,6 +161,8 @@ export function chatEnd(view: RunView, end: RunEnd): Payload {
   const message = end.text === "" ? {} : { message: assistantMessage(end.text, end.endedAt) };
   switch (end.status) {
     case "succeeded":
+      // As OpenClaw ends a message that has joined another turn: without a word, and before that turn is answered.
+      if (end.mergedInto !== undefined) return chat(view, end.runSeq, "final", {});
       return chat(view, end.runSeq, "final", {
         stopReason: end.stopReason,
         ...message,

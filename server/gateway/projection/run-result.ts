@@ -68,12 +68,13 @@ function metaOf(run: { readonly runId: string; readonly sessionKey: string }, en
   };
 }
 
-/** The answer of `agent.wait`. */
+/** The answer of `agent.wait`. Of a message that has joined another turn it says which run answers it. */
 export const waitAnswer = (runId: string, end: RunEnd): Readonly<Record<string, unknown>> => ({
   runId,
   status: wireRunStatus(end),
   ...(end.startedAt === undefined ? {} : { startedAt: end.startedAt }),
   endedAt: end.endedAt,
   stopReason: end.stopReason,
+  ...(end.mergedInto === undefined ? {} : { mergedInto: end.mergedInto }),
   ...(end.error === undefined ? {} : { error: end.error.message }),
 });

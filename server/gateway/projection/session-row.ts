@@ -3,6 +3,7 @@ import type { SessionKey } from "../../core/ids.ts";
 import { isUnread, type SessionRecord } from "../../core/session.ts";
 import { agentOfSessionKey } from "../../core/session-key.ts";
 import { AGENT_RUNTIME, modelInUse, thinkingFields } from "./catalog.ts";
+import { laneOfSession } from "../../core/lane.ts";
 
 type Wire = Readonly<Record<string, unknown>>;
 
@@ -34,12 +35,19 @@ export function sessionRow(
     classification: isMainSession(catalog, session.key) ? "main" : "direct",
     agentId: session.agentId,
     isMain: isMainSession(catalog, session.key),
-    isBackground: false,
+    isBackground: laneOfSession(session.key) !== "main",
     visibility: "shared",
     sharingRole: "admin",
     sessionId: session.sessionId,
     createdAt: session.createdAt,
     createdVia: session.createdVia,
+    ...(session.spawnedBy === null
+      ? {}
+      : {
+          spawnedBy: session.spawnedBy,
+          parentSessionKey: session.spawnedBy,
+          spawnDepth: session.spawnDepth,
+        }),
     updatedAt: session.updatedAt,
     lastInteractionAt: session.updatedAt,
     ...(session.label === null ? {} : { label: session.label, displayName: session.label }),
@@ -58,8 +66,8 @@ export function sessionRow(
     messageCount: session.messageCount,
     inputTokens: session.inputTokens,
     outputTokens: session.outputTokens,
-    totalTokens: session.inputTokens + session.outputTokens,
-    totalTokensFresh: true,
+    ...(session.contextTokens === null ? {} : { totalTokens: session.contextTokens }),
+    totalTokensFresh: session.contextTokens !== null,
     contextTokens: spec?.contextWindow ?? 0,
     modelProvider: provider,
     model,
@@ -127,7 +135,7 @@ export const sessionEntry = (session: SessionRecord): Wire => ({
   pinned: session.pinned,
   inputTokens: session.inputTokens,
   outputTokens: session.outputTokens,
-  totalTokens: session.inputTokens + session.outputTokens,
+  ...(session.contextTokens === null ? {} : { totalTokens: session.contextTokens }),
 });
 
 /** The `resolved` of create, patch and reset: what the session will run on. */

@@ -1,4 +1,5 @@
-import type { TranscriptMessage, TranscriptRow } from "../../core/transcript.ts";
+import type { RunId } from "../../core/ids.ts";
+import type { ContentBlock, TranscriptMessage, TranscriptRow } from "../../core/transcript.ts";
 
 /**
  * A transcript row as history and `session.message` carry it: the message, and under `__openclaw` where it stands.
@@ -10,22 +11,47 @@ export function wireMessage(
   message: TranscriptMessage,
 ): Readonly<Record<string, unknown>> {
   const own = message["__openclaw"] as Readonly<Record<string, unknown>> | undefined;
-  const isReset = message.role === "system" && own?.kind === "reset";
+  const divider =
+    message.role === "system" && message.content === "" ? DIVIDERS[String(own?.kind)] : undefined;
+  const steeredInto = message.role === "user" ? runThatItJoined(row) : null;
   return {
     ...message,
-    ...(isReset && message.content === "" ? { content: [{ type: "text", text: "Reset" }] } : {}),
+    ...(Array.isArray(message.content) ? { content: message.content.map(withoutData) } : {}),
+    ...(divider === undefined ? {} : { content: [{ type: "text", text: divider }] }),
     ...(row.idempotencyKey === null ? {} : { idempotencyKey: row.idempotencyKey }),
     __openclaw: {
-      ...own,
+      ...shown(own),
       id: row.messageId,
       seq: row.seq,
       ...(row.parentId === null ? {} : { parentId: row.parentId }),
       ...(row.runId === null || message.role === "user" ? {} : { runId: row.runId }),
+      ...(steeredInto === null ? {} : { steerTargetRunId: steeredInto }),
       ...(row.idempotencyKey === null ? {} : { idempotencyKey: row.idempotencyKey }),
       recordTimestampMs: row.createdAt,
     },
   };
 }
+
+/** What the genuine gateway calls the rows at which clients draw a line. */
+const DIVIDERS: Readonly<Record<string, string>> = { reset: "Reset", compaction: "Compaction" };
+
+/** As in OpenClaw, the bytes of an image do not travel with the history. */
+function withoutData(block: ContentBlock): unknown {
+  if (block.type !== "image") return block;
+  const { data, ...rest } = block;
+  return { ...rest, omitted: true, bytes: Math.floor((data.length * 3) / 4) };
+}
+
+/** A compaction's summary is for the model: clients are told its sizes. */
+function shown(own: Readonly<Record<string, unknown>> | undefined): typeof own {
+  if (own?.kind !== "compaction") return own;
+  const { kind, tokensBefore, tokensAfter } = own;
+  return { kind, tokensBefore, tokensAfter };
+}
+
+/** A user's row belongs to the run that answers it: its own, or the one that it was steered into. */
+const runThatItJoined = ({ runId, idempotencyKey }: TranscriptRow): RunId | null =>
+  runId !== null && idempotencyKey?.endsWith(":user") && idempotencyKey !== `${runId}:user` ? runId : null;
 
 /** A row whose bytes cannot be had now (object storage is away): its place is kept, its text is not invented. */
 export const unavailableMessage = (row: TranscriptRow): TranscriptMessage => ({

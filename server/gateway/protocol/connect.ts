@@ -2,6 +2,7 @@ import { z } from "zod";
 import type { ErrorShape } from "./errors.ts";
 import { PROTOCOL_VERSION } from "./frames.ts";
 import { checkDeviceProof, DEVICE_FAULTS } from "./device-proof.ts";
+import { originAllowed } from "./origin.ts";
 import { count, text } from "./params.ts";
 
 /** `client.id` of protocol 4 (closed set; gateway-protocol, client-info). */
@@ -121,7 +122,7 @@ export function planConnect(params: ConnectParams, context: ConnectContext): Con
   const role = params.role ?? "operator";
   if (role !== "operator") return refuse("INVALID_REQUEST", "invalid role");
 
-  if (BROWSER.has(client.id) && !originAllowed(context)) {
+  if (BROWSER.has(client.id) && !originAllowed(context.origin, context.host, context.allowedOrigins)) {
     return refuse(
       "INVALID_REQUEST",
       "origin not allowed (open the Control UI from the gateway host or allow it in gateway.controlUi.allowedOrigins)",
@@ -184,15 +185,3 @@ export const tokenMismatch = (): ConnectRefusal =>
       recommendedNextStep: "update_auth_credentials",
     },
   );
-
-/** Same origin as the Host the browser asked for, or one that is allowed by name. */
-function originAllowed(context: ConnectContext): boolean {
-  const { origin, host, allowedOrigins } = context;
-  if (!origin) return false;
-  if (allowedOrigins.includes("*") || allowedOrigins.includes(origin)) return true;
-  try {
-    return host !== undefined && new URL(origin).host === host.toLowerCase();
-  } catch {
-    return false;
-  }
-}

@@ -9,6 +9,8 @@ export interface ErrorShape {
   readonly retryAfterMs?: number;
 }
 
+/** Characters of a text in an error: it may repeat what the client sent, whose beginning is enough to know it by. */
+const TEXT_MAX = 1_000;
 /** Delay that clients are told when a store is away and nothing better is known. */
 const STORE_RETRY_MS = 1_000;
 
@@ -31,15 +33,25 @@ export function errorShape(thrown: unknown): ErrorShape {
   if (error.code === "INTERNAL" || error.code === "TRANSITION_INVALID") {
     return { code: "UNAVAILABLE", message: "internal error", details: { reason: "internal" } };
   }
-  const { retryAfterMs, ...details } = error.details;
+  const { retryAfterMs, httpStatus: _, ...details } = error.details; // the status concerns HTTP alone
   return {
     code: wireCode,
-    message: error.message,
+    message: shortened(error.message),
     ...(retryable ? { retryable: true as const } : {}),
     ...(typeof retryAfterMs === "number" ? { retryAfterMs } : {}),
-    ...(Object.keys(details).length > 0 ? { details } : {}),
+    ...(Object.keys(details).length > 0 ? { details: shortDetails(details) } : {}),
   };
 }
+
+const shortened = (text: string): string => (text.length > TEXT_MAX ? `${text.slice(0, TEXT_MAX)}…` : text);
+
+const shortDetails = (details: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> =>
+  Object.fromEntries(
+    Object.entries(details).map(([name, value]) => [
+      name,
+      typeof value === "string" ? shortened(value) : value,
+    ]),
+  );
 
 /** OpenClaw's answer to a socket with too many requests waiting; no delay, as there. */
 export const SOCKET_BUSY: ErrorShape = {

@@ -31,24 +31,25 @@ export function parseFrame(text: string): Incoming {
     return { kind: "not-json" };
   }
   if (typeof value !== "object" || value === null || Array.isArray(value)) {
-    return { kind: "bad", id: "invalid", why: "at root: must be object" };
+    return { kind: "bad", id: "invalid", why: "must be object" };
   }
   const frame = value as Record<string, unknown>;
-  const readable =
-    typeof frame.id === "string" && frame.id !== "" && frame.id.length <= REQUEST_ID_MAX_LENGTH;
+  const readable = typeof frame.id === "string" && frame.id.length <= REQUEST_ID_MAX_LENGTH;
   const id = readable ? (frame.id as string) : "invalid";
   const bad = (why: string): Incoming => ({ kind: "bad", id, why });
-  if (frame.type !== "req") return bad('at /type: must be "req"');
-  if (!readable) return bad(`at /id: must be a string of 1 to ${REQUEST_ID_MAX_LENGTH} characters`);
-  if (typeof frame.method !== "string" || frame.method === "") {
-    return bad("at /method: must be a non-empty string");
+  for (const field of ["type", "id", "method"]) {
+    if (frame[field] === undefined) return bad(`must have required property '${field}'`);
+    if (typeof frame[field] !== "string") return bad(`at /${field}: must be string`);
+    if (frame[field] === "") return bad(`at /${field}: must not have fewer than 1 characters`);
   }
+  if (!readable) return bad(`at /id: must not have more than ${REQUEST_ID_MAX_LENGTH} characters`);
+  if (frame.type !== "req") return bad('at /type: must be "req"');
   for (const field of Object.keys(frame)) {
     if (!REQUEST_FIELDS.has(field)) {
-      return bad(`at root: unexpected property ${JSON.stringify(field.slice(0, 80))}`);
+      return bad(`at root: unexpected property '${field.slice(0, 80)}'`);
     }
   }
-  return { kind: "request", request: { id, method: frame.method, params: frame.params } };
+  return { kind: "request", request: { id, method: frame.method as string, params: frame.params } };
 }
 
 export const encodeResult = (id: string, payload: unknown): string =>

@@ -35,6 +35,16 @@ export interface GatewayLimits {
   readonly acceptBytes: number;
   /** Sessions of one tenant that wait for lane width; above it new sends of the tenant are refused. */
   readonly tenantBacklog: number;
+  /** Time for an HTTP request to arrive as a whole, its body included. */
+  readonly httpRequestMs: number;
+  /** Largest body of an HTTP request; OpenClaw's. */
+  readonly httpBodyBytes: number;
+  /** Bytes of all HTTP bodies that are being read. */
+  readonly httpBodiesBytes: number;
+  /** HTTP requests that wait for their runs. */
+  readonly httpAnswers: number;
+  /** How long they may go on waiting while the gateway drains. */
+  readonly httpDrainMs: number;
   /** Largest answer of `chat.history`; older rows are left to the next page. */
   readonly historyBytes: number;
 }
@@ -55,5 +65,10 @@ export const DEFAULT_LIMITS: GatewayLimits = {
   acceptWaiting: 8_192,
   acceptBytes: 256 * MIB,
   tenantBacklog: 50_000,
+  httpRequestMs: 30_000,
+  httpBodyBytes: 20 * MIB,
+  httpBodiesBytes: 128 * MIB,
+  httpAnswers: 4_096,
+  httpDrainMs: 5_000,
   historyBytes: 8 * MIB,
 };

@@ -9,6 +9,7 @@ import {
 } from "../../testing/test-tools.ts";
 import { never, type OpenFixture, resultsOf, setupWith } from "./agent-runtime-fixture.ts";
 import { agentRuntimeInterrupted } from "./agent-runtime-interrupted.ts";
+import { agentRuntimeSteered } from "./agent-runtime-steered.ts";
 
 export type { AgentRuntimeFixture, ContractReply } from "./agent-runtime-fixture.ts";
 
@@ -141,6 +142,7 @@ export function agentRuntimeContract(adapter: string, open: OpenFixture): void {
       });
     });
 
+    agentRuntimeSteered(open);
     agentRuntimeInterrupted(open);
   });
 }

@@ -16,6 +16,7 @@ export function ledgerAcceptContract(open: OpenStores): void {
       expect(await acceptAs(one)).toEqual({
         kind: "new",
         ready: ready(key),
+        interrupted: null,
         run: {
           tenant,
           runId: one.runId,

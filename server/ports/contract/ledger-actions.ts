@@ -10,9 +10,12 @@ import {
   isReady,
   type LedgerModel,
   lose,
+  merge,
   type ModelRun,
+  takeAhead,
 } from "./ledger-model.ts";
-import { message } from "./store-world.ts";
+import type { QueueMode } from "../../core/queue-mode.ts";
+import { message, rowText, timeless } from "./store-world.ts";
 
 /** Picks one of a list, or undefined where it is empty. */
 export type Pick = <T>(list: readonly T[]) => T | undefined;
@@ -32,25 +35,42 @@ export function ledgerActions(model: LedgerModel, pick: Pick) {
       const session = pick(sessions)!;
       const text = newText("user");
       const input = { body: message(text, "user").body, options: {} };
-      const request = world.request(session.key, { input });
-      const becomesReady = session.held === null && session.queue.length === 0;
+      const queueMode: QueueMode = pick(["steer", "steer", "collect", "collect", "followup", "interrupt"])!;
+      const request = world.request(session.key, { input, queueMode });
+      const { held } = session;
+      const becomesReady = held === null && session.queue.length === 0;
       const run: ModelRun = {
         id: request.runId,
         session,
         request,
+        mode: becomesReady ? "followup" : queueMode,
+        text,
         status: "queued",
         attempt: 0,
         failures: 0,
         losses: 0,
         said: false,
         endedUnder: null,
+        begun: false,
+        abortRequested: false,
+        mergedInto: null,
       };
       const answer = await world.acceptAs(request);
       if (session.queue.length >= world.maxQueuedPerSession) {
         expect(answer).toEqual({ kind: "refused", reason: "session-queue-full" });
         return;
       }
-      expect(answer).toMatchObject({ kind: "new", ready: becomesReady ? world.ready(session.key) : null });
+      const interrupts = run.mode === "interrupt";
+      expect(answer).toMatchObject({
+        kind: "new",
+        ready: becomesReady ? world.ready(session.key) : null,
+        interrupted: interrupts && held ? { runId: held.run.id, worker: held.worker.id } : null,
+      });
+      if (interrupts) {
+        for (const begun of [...(held ? [held.run] : []), ...session.queue].filter((one) => one.begun)) {
+          begun.abortRequested = true;
+        }
+      }
       session.queue.push(run);
       runs.push(run);
     },
@@ -106,13 +126,29 @@ export function ledgerActions(model: LedgerModel, pick: Pick) {
       const current = isCurrent(holding);
       const text = newText("assistant");
       const no = holding.checkpointNo + 1;
-      const answer = await world.checkpointAs(grant, no, { messages: [message(text)] });
+      const request = { messages: [message(text)], steer: pick([true, true, false])! };
+      const answer = await world.checkpointAs(grant, no, request);
       expect(answer.kind).toBe(current ? "stored" : "fenced");
-      if (!current) return;
-      run.session.texts.push(text);
+      if (!current || answer.kind !== "stored") return;
+      const joining = request.steer && !run.abortRequested ? takeAhead(run.session, "steer") : [];
+      for (const joined of joining) merge(joined, run);
+      run.session.texts.push(text, ...joining.map((joined) => joined.text));
       run.failures = 0;
       holding.checkpointNo = no;
-      expect(answer).toMatchObject({ headSeq: run.session.texts.length });
+      holding.last = { request, steered: answer.steered };
+      const { abortRequested } = run;
+      expect(answer).toMatchObject({ headSeq: run.session.texts.length, abortRequested });
+      expect(answer.steered.map(({ runId, row }) => [runId, rowText(row)])).toEqual(
+        joining.map((joined) => [joined.id, joined.text]),
+      );
+    },
+
+    async checkpointAgain(): Promise<void> {
+      const holding = pick(holdings.filter((one) => isCurrent(one) && one.last !== null));
+      if (!holding?.last) return;
+      const { request, steered } = holding.last;
+      const answer = await world.checkpoint(holding.grant, holding.checkpointNo, request);
+      expect(answer.steered.map(({ row }) => timeless(row))).toEqual(steered.map(({ row }) => timeless(row)));
     },
 
     async finish(): Promise<void> {
@@ -193,8 +229,10 @@ export function ledgerActions(model: LedgerModel, pick: Pick) {
         session.newestToken = token;
         session.queue.splice(session.queue.indexOf(run), 1);
         run.status = "aborted";
+        run.abortRequested = true;
       } else {
         expect(answer).toMatchObject({ kind: run.status === "running" ? "requested" : "ended" });
+        if (run.status === "running") run.abortRequested = true;
       }
     },
 
@@ -205,7 +243,15 @@ export function ledgerActions(model: LedgerModel, pick: Pick) {
       const answer = await ledger.redrive(tenant, run.id);
       expect(answer?.run).toMatchObject({ status: "queued", failures: 0 });
       expect(answer?.ready !== null).toBe(becomesReady);
-      Object.assign(run, { status: "queued", failures: 0, losses: 0, said: false, endedUnder: null });
+      const anew = {
+        failures: 0,
+        losses: 0,
+        said: false,
+        endedUnder: null,
+        begun: false,
+        abortRequested: false,
+      };
+      Object.assign(run, { status: "queued", ...anew });
       run.session.queue.push(run);
     },
   };

@@ -47,6 +47,7 @@ export function ledgerClaimContract(open: OpenStores): void {
         stepsDone: 0,
         startedTools: [],
         abortRequested: false,
+        collected: [],
       } satisfies Grant);
       expect(grant.token).toBeGreaterThan(0);
       expect(await run(grant.runId)).toMatchObject({

@@ -1,13 +1,17 @@
 import { expect } from "vitest";
 import type { RunId, SessionKey, WorkerId } from "../../core/ids.ts";
+import { collectedMessage, type QueueMode } from "../../core/queue-mode.ts";
 import { type FencingToken, MAX_FAILURES, MAX_LOSSES, type RunStatus } from "../../core/run.ts";
-import type { AcceptRequest, Grant } from "../run-ledger.ts";
+import type { AcceptRequest, CheckpointRequest, Grant, SteeredRun } from "../run-ledger.ts";
 import { newKey, rowText, type StoreWorld } from "./store-world.ts";
 
 export interface ModelRun {
   readonly id: RunId;
   readonly session: ModelSession;
   readonly request: AcceptRequest;
+  readonly mode: QueueMode;
+  /** What its user row says: also what was collected into it. */
+  text: string;
   status: RunStatus;
   attempt: number;
   failures: number;
@@ -16,6 +20,10 @@ export interface ModelRun {
   said: boolean;
   /** Token of the grant that ended it. */
   endedUnder: FencingToken | null;
+  /** It has been granted, since it was redriven. */
+  begun: boolean;
+  abortRequested: boolean;
+  mergedInto: RunId | null;
 }
 
 export interface ModelWorker {
@@ -30,6 +38,8 @@ export interface Holding {
   readonly worker: ModelWorker;
   readonly run: ModelRun;
   checkpointNo: number;
+  /** The newest checkpoint and what joined with it, to be sent again. */
+  last: { readonly request: Partial<CheckpointRequest>; readonly steered: readonly SteeredRun[] } | null;
 }
 
 export interface ModelSession {
@@ -84,17 +94,41 @@ export function granted(
   grant: Grant,
 ): Holding {
   const run = session.queue.shift()!;
+  const collected = run.attempt === 0 && run.mode === "collect" ? collect(run) : [];
   run.status = "running";
+  run.begun = true;
   run.attempt++;
-  expect(grant).toMatchObject({ runId: run.id, attempt: run.attempt, failures: run.failures });
+  const { id: runId, attempt, failures, abortRequested } = run;
+  expect(grant).toMatchObject({ runId, attempt, failures, abortRequested, collected });
   expect(grant.token).toBeGreaterThan(session.newestToken);
   session.newestToken = grant.token;
-  if (!run.said) session.texts.push(rowText(run.request.input) as string);
+  expect(rowText(grant.userRow)).toBe(run.text);
+  if (!run.said) session.texts.push(run.text);
   run.said = true;
   expect(grant.headSeq).toBe(session.texts.length);
-  session.held = { grant, worker, run, checkpointNo: 0 };
+  session.held = { grant, worker, run, checkpointNo: 0, last: null };
   model.holdings.push(session.held);
   return session.held;
+}
+
+/** Takes from the head of the queue what stands there in one mode and has not begun: nothing is overtaken. */
+export function takeAhead({ queue }: ModelSession, mode: QueueMode): ModelRun[] {
+  const end = queue.findIndex((run) => run.mode !== mode || run.attempt > 0);
+  return queue.splice(0, end === -1 ? queue.length : end);
+}
+
+/** The message of a run has gone into another one's turn. */
+export function merge(run: ModelRun, into: ModelRun): void {
+  run.status = "succeeded";
+  run.mergedInto = into.id;
+}
+
+function collect(first: ModelRun): RunId[] {
+  const behind = takeAhead(first.session, "collect");
+  const items = [first, ...behind].map(({ request }) => ({ body: request.input.body }));
+  first.text = collectedMessage(items).content as string;
+  for (const run of behind) merge(run, first);
+  return behind.map(({ id }) => id);
 }
 
 /** True where the loss of its holder will be the end of the run. */
@@ -131,9 +165,10 @@ export async function compare({ world, sessions, runs }: LedgerModel): Promise<v
   const readyKeys = sessions.filter(isReady).map(({ key }) => key);
   expect((await world.readyKeys()).sort()).toEqual(readyKeys.sort());
   const found = await ledger.getMany(runs.map(({ id }) => ({ tenant, runId: id })));
-  const statuses = new Map(found.map((run) => [run.runId, [run.status, run.attempt, run.failures]]));
-  for (const { id, status, attempt, failures } of runs) {
-    expect(statuses.get(id)).toEqual([status, attempt, failures]);
+  const byId = new Map(found.map((run) => [run.runId, run]));
+  for (const { id, status, attempt, failures, abortRequested, mergedInto } of runs) {
+    expect(byId.get(id)).toMatchObject({ status, attempt, failures, abortRequested });
+    expect(byId.get(id)?.result?.mergedInto ?? null).toBe(mergedInto);
   }
   for (const { key, texts: said } of sessions) {
     const rows = await world.transcript(key);

@@ -18,9 +18,10 @@ export interface RandomRuns {
 const WEIGHTS = {
   accept: 22,
   acceptAgain: 4,
-  claim: 18,
+  claim: 16,
   claimReady: 6,
-  checkpoint: 14,
+  checkpoint: 12,
+  checkpointAgain: 4,
   finish: 14,
   release: 4,
   crash: 5,

@@ -72,13 +72,14 @@ export function ledgerReadyContract(open: OpenStores): void {
       const by = await worker();
       for (let i = 0; i < 5; i++) await accept(newKey("main"));
       for (let i = 0; i < 3; i++) await accept(newKey("cron"), { lane: "cron" });
+      for (let i = 0; i < 4; i++) await accept(newKey("subagent"), { lane: "subagent" });
       const held = newKey("held");
       await accept(held);
       const grant = await claim(await worker("other"), held);
-      const widths = { main: 3, subagent: 8, cron: 1 };
+      const widths = { main: 3, subagent: 2, cron: 1 };
       const lanes = async (): Promise<Lane[]> =>
         (await ledger.claimReady(by, [pool], 10, widths)).map(({ lane }) => lane).sort();
-      expect(await lanes()).toEqual(["cron", "main", "main"]);
+      expect(await lanes()).toEqual(["cron", "main", "main", "subagent", "subagent"]);
       expect(await lanes()).toEqual([]);
       await finish(grant);
       expect(await lanes()).toEqual(["main"]);

@@ -4,7 +4,8 @@ import { isEnded } from "../../core/run-state.ts";
 import type { FencingToken, RunRecord } from "../../core/run.ts";
 import type { Random } from "../random.ts";
 import type { Grant, GrantRef } from "../run-ledger.ts";
-import { message, newKey, rowText, type StoreWorld, unique } from "./store-world.ts";
+import { QUEUE_MODES } from "../../core/queue-mode.ts";
+import { message, newKey, rowText, type StoreWorld, textBody, unique } from "./store-world.ts";
 
 export interface StormSize {
   readonly sessions: number;
@@ -20,8 +21,8 @@ const MAX_ROUNDS = 2_000;
 /**
  * Gateways accept, workers execute and crash, the clock moves and sweeps: all at once, as fast as they can. What each
  * one was told is written down and judged: after a newer grant nothing under an older token is stored, a living worker
- * is never fenced, runs of a session are executed in the order of their acknowledgement, each answer stands in the
- * transcript once.
+ * is never fenced, runs of a session are executed in the order of their acknowledgement or join the turn of an older one
+ * without overtaking any, each message and each answer stands in the transcript once.
  * @returns the runs that were accepted, when all of them had ended
  */
 export async function ledgerStorm(world: StoreWorld, random: Random, size: StormSize): Promise<RunRecord[]> {
@@ -32,6 +33,7 @@ export async function ledgerStorm(world: StoreWorld, random: Random, size: Storm
   const accepted = new Map<SessionKey, RunId[]>(keys.map((key) => [key, []]));
   const granted = new Map<SessionKey, Grant[]>(keys.map((key) => [key, []]));
   const newest = new Map<SessionKey, FencingToken>();
+  const asked = new Map<RunId, string>();
   const answers = new Map<RunId, string>();
   /** What crashed workers still hold in their hands: they wake up and write. */
   const stale: Grant[] = [];
@@ -60,8 +62,11 @@ export async function ledgerStorm(world: StoreWorld, random: Random, size: Storm
   const gateway = async (): Promise<void> => {
     for (let i = 0; i < size.messages; i++) {
       const key = keys[Math.floor(random.float() * keys.length)]!;
-      const run = await world.accept(key);
+      const queueMode = QUEUE_MODES[Math.floor(random.float() * QUEUE_MODES.length)];
+      const input = { body: textBody("user", `<${i}>`), options: {} };
+      const run = await world.accept(key, { queueMode, input });
       accepted.get(key)!.push(run.runId);
+      asked.set(run.runId, `<${i}>`);
       await pause();
     }
     storm.accepting = false;
@@ -97,7 +102,7 @@ export async function ledgerStorm(world: StoreWorld, random: Random, size: Storm
     const expectedOf = worker === "alive" ? (kind: string) => [kind] : (kind: string) => [kind, "fenced"];
     if (chance(0.5)) {
       const messages = [message("a step")];
-      const stored = await judged(grant, () => world.checkpointAs(grant, 1, { messages }));
+      const stored = await judged(grant, () => world.checkpointAs(grant, 1, { messages, steer: true }));
       expect(expectedOf("stored")).toContain(stored.kind);
     }
     const text = `answer of ${grant.runId} under ${grant.token}`;
@@ -153,16 +158,22 @@ export async function ledgerStorm(world: StoreWorld, random: Random, size: Storm
   for (const key of keys) {
     // A run that was lost comes before those behind it: so the grants, one after the other, never go back.
     const grants = granted.get(key)!.toSorted((a, b) => a.token - b.token);
+    const turns = [...new Set(grants.map(({ runId }) => runId))];
     const order = grants.map(({ runId }) => accepted.get(key)!.indexOf(runId));
     expect(order).toEqual(order.toSorted((a, b) => a - b));
-    expect([...new Set(order)]).toEqual(accepted.get(key)!.map((_, i) => i));
-    const texts = (await world.transcript(key)).map(rowText);
-    const mine = ended.filter((run) => run.sessionKey === key);
-    for (const { runId, status } of mine) {
-      const said = texts.filter((text) => String(text).startsWith(`answer of ${runId} `));
-      expect(said).toEqual(status === "succeeded" ? [answers.get(runId)] : []);
+    const mine = new Map(ended.filter((run) => run.sessionKey === key).map((run) => [run.runId, run]));
+    const intoOf = (id: RunId): RunId => mine.get(id)?.result?.mergedInto ?? id;
+    // Each message has a turn, its own or an older one's, and in the order of the messages the turns never go back.
+    const turnOf = accepted.get(key)!.map((id) => turns.indexOf(intoOf(id)));
+    expect(turnOf).toEqual(turnOf.toSorted((a, b) => a - b));
+    expect([...new Set(turnOf)]).toEqual(turns.map((_, i) => i));
+    const texts = (await world.transcript(key)).map((row) => String(rowText(row)));
+    for (const { runId, status, result } of mine.values()) {
+      const said = texts.filter((text) => text.startsWith(`answer of ${runId} `));
+      const answered = status === "succeeded" && result?.mergedInto === undefined;
+      expect(said).toEqual(answered ? [answers.get(runId)] : []);
+      expect(texts.filter((text) => text.includes(asked.get(runId)!))).toHaveLength(1);
     }
-    expect(texts.filter((text) => text === "hello")).toHaveLength(mine.length);
   }
   return ended;
 }

@@ -6,6 +6,7 @@ import { ledgerClaimContract } from "./ledger-claim.contract.ts";
 import { ledgerCrashContract } from "./ledger-crash.contract.ts";
 import { ledgerFinishContract } from "./ledger-finish.contract.ts";
 import { ledgerProgressContract } from "./ledger-progress.contract.ts";
+import { ledgerQueueModesContract } from "./ledger-queue-modes.contract.ts";
 import { ledgerRandomContract, type RandomRuns } from "./ledger-random.contract.ts";
 import { ledgerReadContract } from "./ledger-read.contract.ts";
 import { ledgerReadyContract } from "./ledger-ready.contract.ts";
@@ -20,6 +21,7 @@ export function runLedgerContract(adapter: string, open: OpenStores, random: Ran
     ledgerClaimContract(open);
     ledgerProgressContract(open);
     ledgerFinishContract(open);
+    ledgerQueueModesContract(open);
     ledgerWorkersContract(open);
     ledgerCrashContract(open);
     ledgerAbortContract(open);

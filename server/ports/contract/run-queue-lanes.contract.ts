@@ -41,6 +41,26 @@ export function runQueueLanesContract(
       expect(names(await takeNow(queue))).toEqual(["s0", "s1", "s2", "c0", "s0"]);
     });
 
+    it("admits of every lane as many as it is wide, whatever the others do", async () => {
+      const { queue } = await setup();
+      const lanes = ["main", "subagent", "cron"] as const;
+      await queue.enqueue(lanes.flatMap((lane) => [0, 1, 2, 3].map((n) => ready(`${lane}${n}`, acme, lane))));
+      const taken = await takeNow(queue);
+      expect(taken.map(({ lane }) => lane).toSorted()).toEqual([
+        "cron",
+        "main",
+        "main",
+        "main",
+        "subagent",
+        "subagent",
+      ]);
+      await queue.done(
+        a,
+        taken.filter(({ lane }) => lane !== "main"),
+      );
+      expect(names(await takeNow(queue)).toSorted()).toEqual(["cron1", "subagent2", "subagent3"]);
+    });
+
     it("uses a tenant's own widths where it has some", async () => {
       const { queue } = await setup({
         laneWidthsOf: (tenant) => (tenant === globex ? { ...WIDTHS, main: 5 } : undefined),

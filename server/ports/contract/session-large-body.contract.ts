@@ -101,6 +101,21 @@ export function sessionLargeBodyContract(open: OpenStores): void {
       expect(again.userRow.body).toEqual({ object });
       expect(await largeBodies(world)).toEqual([]);
     });
+
+    it("moves the input of a steered run with its row, which is another run's", async () => {
+      const world = await storeWorld(open);
+      const { sessions, tenant, worker, accept, claim, checkpoint } = world;
+      const key = newKey();
+      const input = { body: textBody("user", "x".repeat(INLINE_BODY_MAX_BYTES)), options: {} };
+      await accept(key);
+      await accept(key, { queueMode: "steer", input });
+      const grant = await claim(await worker(), key);
+      const [steered] = (await checkpoint(grant, 1, { steer: true })).steered;
+      expect(steered?.row.body).toEqual(input.body);
+      await sessions.moveBody(tenant, key, steered!.row.seq, object);
+      const [again] = (await checkpoint(grant, 1, { steer: true })).steered;
+      expect(again?.row.body).toEqual({ object });
+    });
   });
 }
 

@@ -82,6 +82,9 @@ export function sessionListContract(open: OpenStores): void {
       await sessions.create(tenant, newSession(young));
       expect(await keysOf(sessions, tenant, { agentId: agentId("work") })).toEqual([other]);
       expect(await keysOf(sessions, tenant, { activeWithinMs: 30_000 })).toEqual([young, other]);
+      // Longer than any calendar: of all time.
+      const forever = { activeWithinMs: Number.MAX_SAFE_INTEGER * 60_000 };
+      expect(await keysOf(sessions, tenant, forever)).toEqual(await keysOf(sessions, tenant, {}));
       expect(await keysOf(sessions, tenant, { archived: true })).toEqual([archived]);
       expect(await keysOf(sessions, tenant, { archived: false })).toEqual([young, other, old]);
       expect(await sessions.list(tenant, { limit: 1, archived: false })).toMatchObject({ total: 3 });
@@ -124,7 +127,7 @@ export function sessionListContract(open: OpenStores): void {
       expect(await sessions.delete(other, key)).toEqual({ deleted: false });
       const nothing = { rows: [], segments: [] };
       expect(await sessions.history(other, key, { limit: 10 })).toEqual({ ...nothing, total: 0, fromSeq: 0 });
-      expect(await sessions.context(other, key, 0)).toEqual(nothing);
+      expect(await sessions.context(other, key, 0)).toEqual({ ...nothing, fromSeq: 1 });
       await sessions.seal(other, key, {
         firstSeq: 1,
         lastSeq: 1,

@@ -32,6 +32,8 @@ export function sessionRecordContract(open: OpenStores): void {
         createdAt: expect.any(Number),
         updatedAt: expect.any(Number),
         createdVia: "test",
+        spawnedBy: null,
+        spawnDepth: 0,
         lifecycleRevision: 1,
         headSeq: 0,
         headMessageId: null,
@@ -48,6 +50,7 @@ export function sessionRecordContract(open: OpenStores): void {
         markedUnreadAt: null,
         inputTokens: 0,
         outputTokens: 0,
+        contextTokens: null,
         lastMessagePreview: null,
         derivedTitle: null,
         activeRunId: null,
@@ -264,7 +267,7 @@ export function sessionRecordContract(open: OpenStores): void {
       const nothing = { rows: [], segments: [] };
       const whole = { limit: 10, includeReset: true };
       expect(await sessions.history(tenant, key, whole)).toEqual({ ...nothing, total: 0, fromSeq: 0 });
-      expect(await sessions.context(tenant, key, 0)).toEqual(nothing);
+      expect(await sessions.context(tenant, key, 0)).toEqual({ ...nothing, fromSeq: 1 });
     });
 
     it("ends its open runs as aborted, and nobody is woken for it", async () => {

@@ -1,4 +1,5 @@
 import { describe } from "vitest";
+import { sessionCompactionContract } from "./session-compaction.contract.ts";
 import { sessionLargeBodyContract } from "./session-large-body.contract.ts";
 import { sessionListContract } from "./session-list.contract.ts";
 import { sessionRecordContract } from "./session-record.contract.ts";
@@ -14,5 +15,6 @@ export function sessionStoreContract(adapter: string, open: OpenStores): void {
     sessionTranscriptContract(open);
     sessionSealContract(open);
     sessionLargeBodyContract(open);
+    sessionCompactionContract(open);
   });
 }

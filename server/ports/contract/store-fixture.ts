@@ -1,7 +1,9 @@
 import type { WorkerId } from "../../core/ids.ts";
 import type { TenantDirectory } from "../directory.ts";
+import type { CronStore } from "../cron-store.ts";
 import type { RunLedger } from "../run-ledger.ts";
 import type { SessionStore } from "../session-store.ts";
+import type { SubagentStore } from "../subagent-store.ts";
 
 /**
  * The stores of one adapter, opened for one test. They may be shared with other tests: a test names its own tenants,
@@ -11,6 +13,8 @@ export interface StoreFixture {
   readonly ledger: RunLedger;
   readonly sessions: SessionStore;
   readonly directory: TenantDirectory;
+  readonly cron: CronStore;
+  readonly subagents: SubagentStore;
   /** Queued runs of one session above which the ledger refuses, as it was opened. */
   readonly maxQueuedPerSession: number;
   /**

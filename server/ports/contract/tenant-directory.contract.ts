@@ -119,6 +119,14 @@ export function tenantDirectoryContract(adapter: string, open: OpenStores): void
       expect(await directory.disabledTenants()).not.toContain(tenant);
     });
 
+    it("keeps the first secret of a name for all who ask", async () => {
+      const { directory } = await storeWorld(open);
+      const name = unique("secret");
+      const [one, two] = [Uint8Array.from([1, 2, 0]), Uint8Array.from([3])];
+      expect(Uint8Array.from(await directory.sharedSecret(name, one))).toEqual(one);
+      expect(Uint8Array.from(await directory.sharedSecret(name, two))).toEqual(one);
+    });
+
     it("disables nobody who is not there", async () => {
       const { directory } = await storeWorld(open);
       const disabling = directory.setDisabled(tenantId(unique("stranger")), true);

@@ -1,0 +1,4 @@
+import { cronStoreContract } from "../../ports/contract/cron-store.contract.ts";
+import { openMemoryStores } from "./stores.fixture.ts";
+
+cronStoreContract("memory", openMemoryStores);
