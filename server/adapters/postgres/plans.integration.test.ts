@@ -233,6 +233,22 @@ describe.each(["as migrated, never analysed with data", "analysed"])(
         "get run": () => ledger.get(tenant, runId(`${name}-1`)),
         "queued runs of a session": () =>
           ledger.list(tenant, { sessionKey: key(4), status: ["queued"], limit: 20 }),
+        "find by prefix": () => sessions.withPrefix(tenant, "agent:main:9999", 10),
+        "find a message": () => sessions.seqOf(tenant, key(7), "7-1"),
+        "reset once": () => sessions.reset(tenant, key(8), "new", `${name}-reset`),
+        "mark as read": () => sessions.patch(tenant, key(8), { unread: false }),
+        answer: () =>
+          ledger.answer({
+            tenant,
+            runId: runId(`${name}-answered`),
+            sessionKey: key(7),
+            agentId: agentId("main"),
+            requestHash: "00",
+            newSessionId: "n",
+            result: { text: "fine", stopReason: "stop" },
+            messages: [message("/status", "user"), message("fine")],
+            patch: { model: null },
+          }),
         "list runs": () => ledger.list(tenant, { limit: 20 }),
         "abort run": () => ledger.abort(tenant, { runId: runId(`${name}-2`) }),
         "abort session": () => ledger.abort(tenant, { sessionKey: key(3) }),
