@@ -67,8 +67,8 @@ export const connectionDifferences: readonly Documented[] = [
   },
   {
     id: "scopes",
-    what: "sessions.patch needs operator.admin for everyone, and an unknown method is called unknown also to a client without scopes. The genuine gateway lets a writer change some fields, and asks for operator.admin before it says that a method is unknown.",
-    why: "A model or label of a shared session is the administrator's to set; whether a method exists is advertised to everyone in hello-ok.",
+    what: "sessions.patch needs operator.admin for everyone, and an unknown method is called unknown also to a client without scopes. The genuine gateway lets a writer change a label, and asks for operator.admin before it says that a method is unknown.",
+    why: "Not closed yet for labels; whether a method exists is advertised to everyone in hello-ok.",
     lines: [
       "value missing scope › an administration.error.{message,details.missingScope,details.requiredScopes[]}",
       "value missing scope › an unknown method by nobody.error.{code,message}",

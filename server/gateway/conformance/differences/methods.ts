@@ -106,7 +106,7 @@ export const methodDifferences: readonly Documented[] = [
   {
     id: "cron-jobs",
     what: "Cron jobs have no tool policy; revisions are hashes of our own; a preview of the delivery says that the answer is in the job's session. cron.status has no file. A job needs a name and a target that exists, and errors say `cron job` and name the field without the method.",
-    why: "A pool has no channels to deliver to. The genuine gateway makes up a name, and accepts a target that it can never run.",
+    why: "A pool has no channels to deliver to. The genuine gateway makes up a name, and accepts a target that is none.",
     lines: [
       "missing cron: a job's life › *{payload.toolsAllow,scheduledToolPolicy,state.scheduleActivatedAtMs}",
       "value cron: a job's life › *{configRevision,snapshotRevision,.detail,list.payload.limit}",

@@ -27,7 +27,7 @@ export const rowDifferences: readonly Documented[] = [
   },
   {
     id: "session-row-tokens",
-    what: "`totalTokens` counts input and output of the session's last answer; the genuine gateway counts the prompt alone. A running session has token counts of the turn before, and a reset does not set them to 0.",
+    what: "`totalTokens` counts input and output of the session's last answer; the genuine gateway counts the prompt alone. A session has token counts from the beginning, and a reset does not set them to 0.",
     why: "Cosmetic, not closed yet.",
     lines: [
       "value * › *{sessions[],sessionInfo,session}.totalTokens",
