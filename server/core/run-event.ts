@@ -42,6 +42,8 @@ export type RunEventBody =
       readonly text: string;
       readonly stopReason: string;
       readonly usage?: Usage;
+      /** Only where no model ran: this is the run's one event, and these are its rows, the question's first. */
+      readonly rows?: readonly TranscriptRow[];
       /** The message is answered by that run (RunResult); this end is the run's only event, and empty. */
       readonly mergedInto?: RunId;
     }

@@ -9,6 +9,10 @@ export interface SessionPatch {
   readonly queueMode?: string | null;
   readonly archived?: boolean;
   readonly pinned?: boolean;
+  /** False: all rows there are now have been read. True: marked as unread until then. */
+  readonly unread?: boolean;
+  /** Nothing is changed where the session was marked at another time, or is not marked (null) and this says so. */
+  readonly expectedMarkedUnreadAt?: number | null;
 }
 
 /** One session, as lists and `sessions.describe` need it: one row read, no transcript. */
@@ -41,6 +45,10 @@ export interface SessionRecord {
   readonly queueMode: string | null;
   readonly archived: boolean;
   readonly pinned: boolean;
+  /** Rows up to here have been read. */
+  readonly readSeq: number;
+  /** When somebody marked the session as unread; null where it is not marked. */
+  readonly markedUnreadAt: number | null;
   readonly inputTokens: number;
   readonly outputTokens: number;
   /** Estimated size of the context at the end of the last run; null where no run has told it. */
@@ -53,3 +61,9 @@ export interface SessionRecord {
   readonly activeRunId: RunId | null;
   readonly lastRunId: RunId | null;
 }
+
+/** Whether there is something to read: a row beyond the first of the history, which is the reader's own or the reset's. */
+export const isUnread = (
+  session: Pick<SessionRecord, "headSeq" | "readSeq" | "resetSeq" | "markedUnreadAt">,
+): boolean =>
+  session.markedUnreadAt !== null || session.headSeq > Math.max(session.readSeq, session.resetSeq + 1);

@@ -45,6 +45,8 @@ export interface SendRequest {
   readonly sessionKey: SessionKey;
   readonly idempotencyKey: string;
   readonly message: string;
+  /** The text as the client sent it, where a command in front of the message was taken off: what makes it the same. */
+  readonly sent?: string;
   readonly attachments: readonly Attachment[];
   readonly options: RunOptions;
   /**
@@ -170,7 +172,7 @@ export function runAcceptor(deps: RunAcceptorDeps): RunAcceptor {
           sessionKey,
           agentId,
           lane: laneOfSession(sessionKey),
-          requestHash: requestHash(request),
+          requestHash: requestHash({ ...request, message: request.sent ?? request.message }),
           input: { body, options },
           queueMode: queueMode === "session" ? { orElse: catalog.queueMode } : queueMode,
           newSessionId: random.uuid(),
@@ -266,7 +268,11 @@ function userMessage(request: SendRequest, timestamp: number): TranscriptMessage
  * What makes two requests the same: the text with the instructions beside it, and the attachments. Session and tenant
  * are compared by the ledger.
  */
-function requestHash({ message, attachments, options }: SendRequest): string {
+export function requestHash({
+  message,
+  attachments,
+  options,
+}: Pick<SendRequest, "message" | "attachments" | "options">): string {
   const hash = createHash("sha256").update(message);
   for (const { sha256 } of attachments) hash.update("\0").update(sha256);
   if (options.extraSystemPrompt !== undefined) hash.update("\0system\0").update(options.extraSystemPrompt);

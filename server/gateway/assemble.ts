@@ -5,7 +5,10 @@ import type { Connection } from "./connection.ts";
 import type { GatewayContext, GatewayDeps } from "./context.ts";
 import { OpenAnswers } from "./http/open-answers.ts";
 import { Hub } from "./hub.ts";
+import { optionCommands } from "./commands/option-commands.ts";
 import { commandRegistry } from "./commands/registry.ts";
+import { sessionCommands } from "./commands/session-commands.ts";
+import { statusCommands } from "./commands/status-commands.ts";
 import { absentMethods } from "./methods/absent.ts";
 import { agentMethods } from "./methods/agent.ts";
 import { catalogMethods } from "./methods/catalog.ts";
@@ -70,7 +73,7 @@ export function assembleGateway(deps: GatewayDeps): {
       clock,
       hub: () => hub,
     }),
-    commands: commandRegistry([]),
+    commands: commandRegistry([statusCommands, sessionCommands, optionCommands]),
     methods: methodRegistry([
       systemMethods,
       catalogMethods,

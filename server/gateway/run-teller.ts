@@ -160,6 +160,14 @@ export class RunTeller {
     this.tell(run, "chat", () => chatEnd(run.view, end), false);
   }
 
+  /** A run that no model answered: what was asked, the one terminal event, what was answered (protocol.md 5). */
+  answered(run: FollowedRun, end: RunEnd): void {
+    const [asked, ...answers] = end.rows ?? [];
+    if (asked) this.row(run, asked);
+    this.tell(run, "chat", () => chatEnd(run.view, end), false);
+    for (const row of answers) this.row(run, row);
+  }
+
   /** One event to one listener; false when it was not sent. */
   send(listener: Listener, event: OpenEvent, droppable: boolean): boolean {
     const delivery = listener.outbox.event(event, droppable);

@@ -8,7 +8,7 @@ import {
   type RunEventBody,
   runSeqOf,
 } from "../core/run-event.ts";
-import type { Usage } from "../core/transcript.ts";
+import type { TranscriptRow, Usage } from "../core/transcript.ts";
 
 /** How a run ended, from its terminal event or from its row: both tell the same. */
 export interface RunEnd {
@@ -18,6 +18,8 @@ export interface RunEnd {
   readonly usage?: Usage;
   readonly model?: ModelName;
   readonly error?: RunError;
+  /** Where the run was answered without a model: its rows, which nothing else tells. */
+  readonly rows?: readonly TranscriptRow[];
   /** The message was answered in the turn of that run; there is nothing to tell of this one but its end. */
   readonly mergedInto?: RunId;
   readonly runSeq: number;
@@ -127,11 +129,11 @@ export function endOfEvent(view: RunView, event: RunEvent): RunEnd | null {
 
 function endOfBody(
   body: RunEventBody,
-): Pick<RunEnd, "status" | "stopReason" | "usage" | "error" | "mergedInto"> | null {
+): Pick<RunEnd, "status" | "stopReason" | "usage" | "error" | "rows" | "mergedInto"> | null {
   switch (body.type) {
     case "final": {
-      const { stopReason, usage, mergedInto } = body;
-      return { status: "succeeded", stopReason, usage, mergedInto };
+      const { stopReason, usage, rows, mergedInto } = body;
+      return { status: "succeeded", stopReason, usage, rows, mergedInto };
     }
     case "aborted": {
       const timedOut = body.reason === "timeout";

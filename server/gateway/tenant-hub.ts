@@ -148,13 +148,15 @@ export class TenantHub implements TenantHandlers {
   /** Tells a run's end, by whom it became known first. */
   finish(run: FollowedRun, end: RunEnd): void {
     const { view } = run;
-    if (end.mergedInto === undefined) this.teller.begin(run, end.endedAt);
+    const answered = end.rows !== undefined;
+    if (!answered && end.mergedInto === undefined) this.teller.begin(run, end.endedAt);
     view.setText(end.text);
     view.lastRunSeq = end.runSeq;
-    this.teller.text(run, end.endedAt, true);
+    if (!answered) this.teller.text(run, end.endedAt, true);
     view.ended = true;
     run.end = end;
-    this.teller.end(run, end);
+    if (answered) this.teller.answered(run, end);
+    else this.teller.end(run, end);
     this.runs.delete(view.runId);
     this.over.add(view.runId, { lastRunSeq: end.runSeq, serial: this.audience.serial });
     const phase = end.status === "succeeded" || end.status === "aborted" ? "end" : "error";

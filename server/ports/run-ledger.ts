@@ -10,6 +10,7 @@ import type {
   RunResult,
   RunStatus,
 } from "../core/run.ts";
+import type { SessionPatch } from "../core/session.ts";
 import type { NewMessage, TranscriptRow } from "../core/transcript.ts";
 import type { ReadySession } from "./run-queue.ts";
 
@@ -48,6 +49,29 @@ export type AcceptAnswer =
   | { readonly kind: "conflict" }
   /** Nothing was accepted; a retry may be. */
   | { readonly kind: "refused"; readonly reason: "session-queue-full" | "tenant-disabled" };
+
+/** A run that was answered without a model: it is recorded when its answer is known. */
+export interface AnswerRequest extends Pick<
+  AcceptRequest,
+  "tenant" | "runId" | "sessionKey" | "agentId" | "requestHash" | "newSessionId"
+> {
+  readonly result: RunResult;
+  /** Rows of the transcript: what was asked and what was answered. */
+  readonly messages: readonly NewMessage[];
+  /** Changes of the session that go with the answer. */
+  readonly patch?: SessionPatch;
+}
+
+export type AnswerAnswer =
+  /** The caller publishes the terminal event under the token given. */
+  | {
+      readonly kind: "new";
+      readonly run: RunRecord;
+      readonly token: FencingToken;
+      readonly rows: readonly TranscriptRow[];
+    }
+  | Extract<AcceptAnswer, { readonly kind: "existing" | "conflict" }>
+  | { readonly kind: "refused"; readonly reason: "tenant-disabled" };
 
 /** Names a grant; every run-time write carries it. */
 export interface GrantRef {
@@ -243,6 +267,11 @@ export interface RunLedger {
    * run under way as aborted, in the same write; one that is queued and has not begun is never aborted by it.
    */
   accept(batch: readonly AcceptRequest[]): Promise<AcceptAnswer[]>;
+  /**
+   * Records a run that has its answer already, with its rows and the change of the session: all or nothing. It takes no
+   * place in the session's queue and disturbs no run under way; its key is taken as one of `accept` is.
+   */
+  answer(request: AnswerRequest): Promise<AnswerAnswer>;
   /**
    * Takes sessions that are free, or whose holder has been silent past its lease, at the head of their queue. A session
    * that the worker holds already is answered with the same grant again. A run that would be dead with this loss is

@@ -79,9 +79,10 @@ export interface SessionStore {
   patch(tenant: TenantId, key: SessionKey, patch: SessionPatch): Promise<SessionRecord | null>;
   /**
    * Starts a new history: the sessionId stays, lifecycleRevision grows, and the first row above the new `resetSeq` is a
-   * `system` row of kind `reset`. Null where there is no such session.
+   * `system` row of kind `reset`. Null where there is no such session. What was asked for under the same `requestId`
+   * before is not done again.
    */
-  reset(tenant: TenantId, key: SessionKey, reason: string): Promise<SessionRecord | null>;
+  reset(tenant: TenantId, key: SessionKey, reason: string, requestId?: string): Promise<SessionRecord | null>;
   /**
    * Deletes session and transcript; open runs end as aborted and their holder is fenced. Idempotency records stay, and
    * in a later session of the key tokens and seqs go on from here, so that nothing late fits it.

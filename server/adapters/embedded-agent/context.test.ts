@@ -23,6 +23,12 @@ describe("contextMessages", () => {
     expect(contextMessages([{ role: "system", content: "reset", timestamp: 1 }, user])).toEqual([user]);
   });
 
+  it("leaves out commands and what the gateway answered to them", () => {
+    const unseen = { excludeFromContext: true };
+    const command: TranscriptMessage = { role: "user", content: "/status", timestamp: 1, ...unseen };
+    expect(contextMessages([command, answer("fine", unseen), user])).toEqual([user]);
+  });
+
   it("keeps what the user saw of a stopped answer, without its tool calls", () => {
     const stopped = answer("half", {
       stopReason: "aborted",

@@ -55,6 +55,7 @@ export function contextMessages(messages: readonly TranscriptMessage[]): Message
   const lastAsked = messages.findLastIndex(({ role }) => role === "user" || role === "toolResult");
   const result: Message[] = [];
   for (const [i, message] of messages.entries()) {
+    // Commands and their answers are between people and the gateway.
     if (message.role === "system" || isExcluded(message)) continue;
     if (isBroken(message)) {
       const text = messageText(message);

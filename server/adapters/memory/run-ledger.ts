@@ -3,6 +3,7 @@ import type { TenantId, WorkerId } from "../../core/ids.ts";
 import type { Lane, LaneWidths } from "../../core/lane.ts";
 import type { Grant, RunLedger } from "../../ports/run-ledger.ts";
 import { acceptOne } from "./ledger-accept.ts";
+import { answerOne } from "./ledger-answer.ts";
 import { checkpointOne, claimOne, finishOne, grantNext, releaseOne } from "./ledger-grants.ts";
 import { ledgerRuns } from "./ledger-runs.ts";
 import { activeWorker, ledgerWorkers } from "./ledger-workers.ts";
@@ -24,6 +25,7 @@ export function memoryRunLedger(
 ): RunLedger {
   return {
     accept: async (batch) => batch.map((request) => acceptOne(state, request, maxQueuedPerSession)),
+    answer: async (request) => answerOne(state, request),
     claim: async (workerId, sessions) => {
       const worker = claimer(state, workerId);
       return sessions.map(({ tenant, sessionKey }) => {

@@ -45,22 +45,23 @@ export function memorySessionStore(state: MemoryStoreState): SessionStore {
       const known = tenant.sessions.get(key);
       if (known) return { session: sessionRecord(known), created: false };
       const session = addSession(state, tenant, { key, agentId, sessionId, createdVia });
-      patchSession(session, patch);
+      patchSession(state, session, patch);
       return { session: sessionRecord(session), created: true };
     },
 
     patch: async (tenant, key, patch) => {
       const session = findSession(state, tenant, key);
       if (!session) return null;
-      patchSession(session, patch);
-      session.updatedAt = state.now();
+      patchSession(state, session, patch);
       return sessionRecord(session);
     },
 
-    reset: async (tenant, key, reason) => {
+    reset: async (tenant, key, reason, requestId) => {
       const session = findSession(state, tenant, key);
       if (!session) return null;
-      resetSession(state, session, reason);
+      const messageId = requestId === undefined ? undefined : `reset:${requestId}`;
+      if (messageId !== undefined && session.rowsById.has(messageId)) return sessionRecord(session);
+      resetSession(state, session, reason, messageId);
       return sessionRecord(session);
     },
 
@@ -186,18 +187,23 @@ const searchText = ({ key, label, derivedTitle }: StoredSession): string =>
   `${key}\n${label ?? ""}\n${derivedTitle ?? ""}`.toLowerCase();
 
 /** Starts a new history: what was said before is not part of the context any more. */
-export function resetSession(state: MemoryStoreState, session: StoredSession, reason: string): void {
+export function resetSession(
+  state: MemoryStoreState,
+  session: StoredSession,
+  reason: string,
+  messageId = `reset:${session.sessionId}:${session.lifecycleRevision}`,
+): void {
   session.lifecycleRevision++;
   session.resetSeq = headSeq(session);
-  appendMessage(state, session, resetMessage(state, session, reason), null);
+  appendMessage(state, session, resetMessage(state, messageId, reason), null);
   session.updatedAt = state.now();
   session.derivedTitle = null;
   session.lastMessagePreview = null;
 }
 
 /** As the genuine gateway writes it, so that its clients draw the same divider. */
-const resetMessage = (state: MemoryStoreState, session: StoredSession, reason: string): NewMessage => ({
-  messageId: `${session.sessionId}:reset:${session.lifecycleRevision}`,
+const resetMessage = (state: MemoryStoreState, messageId: string, reason: string): NewMessage => ({
+  messageId,
   body: {
     inline: { role: "system", content: "", timestamp: state.now(), __openclaw: { kind: "reset", reason } },
   },

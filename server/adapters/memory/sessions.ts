@@ -26,6 +26,8 @@ export function addSession(
     queueMode: null,
     archived: false,
     pinned: false,
+    readSeq: 0,
+    markedUnreadAt: null,
     inputTokens: 0,
     outputTokens: 0,
     contextTokens: null,
@@ -45,7 +47,10 @@ export function addSession(
 }
 
 /** Absent fields stay, `null` clears. */
-export function patchSession(session: StoredSession, patch: SessionPatch): void {
+export function patchSession(state: MemoryStoreState, session: StoredSession, patch: SessionPatch): void {
+  const { unread, expectedMarkedUnreadAt, ...shown } = patch;
+  if (expectedMarkedUnreadAt !== undefined && expectedMarkedUnreadAt !== session.markedUnreadAt) return;
+  if (Object.values(shown).some((value) => value !== undefined)) session.updatedAt = state.now();
   if (patch.label !== undefined) session.label = patch.label;
   if (patch.model !== undefined) session.model = patch.model;
   if (patch.thinkingLevel !== undefined) session.thinkingLevel = patch.thinkingLevel;
@@ -53,6 +58,9 @@ export function patchSession(session: StoredSession, patch: SessionPatch): void 
   if (patch.queueMode !== undefined) session.queueMode = patch.queueMode;
   if (patch.archived !== undefined) session.archived = patch.archived;
   if (patch.pinned !== undefined) session.pinned = patch.pinned;
+  if (unread === false) session.readSeq = headSeq(session);
+  if (unread === false) session.markedUnreadAt = null;
+  if (unread === true) session.markedUnreadAt = Math.max(state.now(), (session.markedUnreadAt ?? 0) + 1);
 }
 
 /** A copy that later changes do not reach. */
@@ -78,6 +86,8 @@ export const sessionRecord = (session: StoredSession): SessionRecord => ({
   queueMode: session.queueMode,
   archived: session.archived,
   pinned: session.pinned,
+  readSeq: session.readSeq,
+  markedUnreadAt: session.markedUnreadAt,
   inputTokens: session.inputTokens,
   outputTokens: session.outputTokens,
   contextTokens: session.contextTokens,

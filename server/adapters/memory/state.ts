@@ -89,6 +89,8 @@ export interface StoredSession {
   queueMode: string | null;
   archived: boolean;
   pinned: boolean;
+  readSeq: number;
+  markedUnreadAt: number | null;
   inputTokens: number;
   outputTokens: number;
   contextTokens: number | null;

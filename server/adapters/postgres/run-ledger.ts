@@ -31,6 +31,7 @@ import {
   workerView,
   type WorkerRow,
 } from "./ledger-rows.ts";
+import { answeredRun, answerItem, type AnswerRow } from "./ledger-answer.ts";
 import { listRuns } from "./run-reads.ts";
 import { SEAL_THRESHOLD_ROWS } from "./seal.ts";
 import { inTenant } from "./tenant-scope.ts";
@@ -47,6 +48,7 @@ export interface PostgresRunLedgerOptions {
 
 // One call each: the functions decide and write in one transaction (migrate/sql/000003 to 000006).
 const ACCEPT = "/* ledger.accept */ SELECT * FROM accept_runs($1, $2)";
+const ANSWER = "/* ledger.answer */ SELECT * FROM answer_run($1, $2)";
 const CLAIM =
   "/* ledger.claim */ SELECT c.busy, c.tenant, c.session, (c.granted).* FROM claim_sessions($1, $2, $3, $4) c";
 const CLAIM_READY = "/* ledger.claim_ready */ SELECT * FROM claim_ready($1, $2, $3, $4)";
@@ -89,6 +91,12 @@ export function postgresRunLedger(options: PostgresRunLedgerOptions): RunLedger 
       const items = batch.map((request, ord) => acceptItem(request, ord));
       const answers = await rows<AcceptRow>("accept runs", ACCEPT, [jsonbParameter(items), maxQueued]);
       return answersInOrder(batch, answers, acceptAnswer);
+    },
+
+    async answer(request) {
+      const item = jsonbParameter(answerItem(request));
+      const [row] = await rows<AnswerRow>("record an answered run", ANSWER, [item, SEAL_THRESHOLD_ROWS]);
+      return answeredRun(request, row);
     },
 
     async claim(worker, sessions) {

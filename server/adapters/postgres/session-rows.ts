@@ -7,10 +7,11 @@ import { storedBody } from "./rows.ts";
 /** Columns of SessionRecord; `s` is sessions, `l` its row of session_leases. Times are epoch milliseconds. */
 export const SESSION_COLUMNS = `
   s.tenant_id, s.session_key, s.session_id, s.agent_id, s.created_via, s.spawned_by, s.spawn_depth, s.lifecycle_revision, s.label, s.model,
-  s.thinking_level, s.verbose_level, s.queue_mode, s.archived, s.pinned, s.input_tokens, s.output_tokens, s.last_preview,
+  s.thinking_level, s.verbose_level, s.queue_mode, s.archived, s.pinned, s.read_seq, s.input_tokens, s.output_tokens, s.last_preview,
   s.derived_title, s.last_run_id, l.head_seq, l.head_message_id, l.reset_seq,
   floor(extract(epoch FROM s.created_at) * 1000)::float8 AS created_ms,
   floor(extract(epoch FROM s.updated_at) * 1000)::float8 AS updated_ms,
+  epoch_ms(s.marked_unread_at) AS marked_unread_ms,
   (SELECT (r.result ->> 'contextTokens')::integer FROM runs r
     WHERE r.tenant_id = s.tenant_id AND r.run_id = s.last_run_id) AS context_tokens,
   coalesce(l.run_id, (SELECT r.run_id FROM runs r WHERE l.queued > 0 AND r.tenant_id = s.tenant_id
@@ -32,6 +33,8 @@ export interface SessionRow {
   readonly queue_mode: string | null;
   readonly archived: boolean;
   readonly pinned: boolean;
+  readonly read_seq: number;
+  readonly marked_unread_ms: number | null;
   readonly input_tokens: number;
   readonly output_tokens: number;
   readonly context_tokens: number | null;
@@ -68,6 +71,8 @@ export const sessionRecord = (row: SessionRow): SessionRecord => ({
   queueMode: row.queue_mode,
   archived: row.archived,
   pinned: row.pinned,
+  readSeq: row.read_seq,
+  markedUnreadAt: row.marked_unread_ms,
   inputTokens: row.input_tokens,
   outputTokens: row.output_tokens,
   contextTokens: row.context_tokens,

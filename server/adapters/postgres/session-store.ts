@@ -1,7 +1,7 @@
 import type pg from "pg";
 import { firstKeptSeqOf } from "../../core/compaction.ts";
 import type { SessionKey, TenantId } from "../../core/ids.ts";
-import type { SessionPatch, SessionRecord } from "../../core/session.ts";
+import type { SessionRecord } from "../../core/session.ts";
 import type { TranscriptMessage, TranscriptRow } from "../../core/transcript.ts";
 import type { Random } from "../../ports/random.ts";
 import {
@@ -14,6 +14,7 @@ import {
 } from "../../ports/session-store.ts";
 import { excerptsOf } from "../../core/excerpt.ts";
 import { translated } from "./errors.ts";
+import { jsonbParameter } from "./json.ts";
 import { bodyColumns } from "./rows.ts";
 import { SEAL_MAX_BYTES, SEAL_THRESHOLD_ROWS, SEGMENT_MAX_ROWS } from "./seal.ts";
 import {
@@ -64,21 +65,10 @@ const COUNT = `/* sessions.count */ SELECT count(*) AS total FROM (
 const WITH_PREFIX = `/* sessions.with_prefix */ SELECT ${SESSION_COLUMNS} ${FROM_SESSIONS}
   WHERE s.tenant_id = $1 AND s.session_key >= $2 AND s.session_key < $3 ORDER BY s.session_key LIMIT $4`;
 
-// Params: $1 tenant, $2 key, $3 JSON of the columns to set; a column that is not named stays.
-const PATCH = `/* sessions.patch */
-  UPDATE sessions s SET updated_at = clock_timestamp(),
-    label = CASE WHEN p ? 'label' THEN p ->> 'label' ELSE s.label END,
-    model = CASE WHEN p ? 'model' THEN p ->> 'model' ELSE s.model END,
-    thinking_level = CASE WHEN p ? 'thinkingLevel' THEN p ->> 'thinkingLevel' ELSE s.thinking_level END,
-    verbose_level = CASE WHEN p ? 'verboseLevel' THEN p ->> 'verboseLevel' ELSE s.verbose_level END,
-    queue_mode = CASE WHEN p ? 'queueMode' THEN p ->> 'queueMode' ELSE s.queue_mode END,
-    archived = coalesce((p ->> 'archived')::boolean, s.archived),
-    pinned = coalesce((p ->> 'pinned')::boolean, s.pinned)
-  FROM (SELECT $3::jsonb AS p) x WHERE s.tenant_id = $1 AND s.session_key = $2`;
-
+const PATCH = "/* sessions.patch */ SELECT patch_session($1, $2, $3) AS found";
 const CREATE = "/* sessions.create */ SELECT create_session($1, $2, $3, $4, $5, $6) AS created";
 const POOL = "/* sessions.pool */ SELECT pool FROM tenants WHERE tenant_id = $1";
-const RESET = "/* sessions.reset */ SELECT reset_session($1, $2, $3, $4) AS reset";
+const RESET = "/* sessions.reset */ SELECT reset_session_once($1, $2, $3, $4) AS reset";
 const DELETE = "/* sessions.delete */ SELECT delete_session($1, $2) AS deleted";
 const APPEND = "/* sessions.append */ SELECT append_message($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) AS seq";
 const MESSAGE = `/* sessions.message */ SELECT ${MESSAGE_COLUMNS} FROM messages m WHERE m.tenant_id = $1 AND m.session_key = $2 AND m.seq = $3`;
@@ -137,17 +127,18 @@ export function postgresSessionStore({ pool, random }: PostgresSessionStoreOptio
         const values = [tenant, key, agentId, sessionId, createdVia, found.rows[0]?.pool ?? "shared"];
         const { rows } = await query<{ created: boolean }>(CREATE, values);
         const created = rows[0]?.created ?? false;
-        if (created && Object.keys(patch).length > 0) await query(PATCH, [tenant, key, patchJson(patch)]);
+        if (created && Object.keys(patch).length > 0)
+          await query(PATCH, [tenant, key, jsonbParameter(patch)]);
         return { session: (await getSession(query, tenant, key)) as SessionRecord, created };
       }),
 
     patch: (tenant, key, patch) =>
       inTenant(pool, tenant, "change a session", async (query) => {
-        const { rowCount } = await query(PATCH, [tenant, key, patchJson(patch)]);
-        return rowCount === 1 ? getSession(query, tenant, key) : null;
+        const { rows } = await query<{ found: boolean }>(PATCH, [tenant, key, jsonbParameter(patch)]);
+        return rows[0]?.found ? getSession(query, tenant, key) : null;
       }),
 
-    reset: (tenant, key, reason) =>
+    reset: (tenant, key, reason, requestId) =>
       inTenant(pool, tenant, "reset a session", async (query) => {
         const body = {
           role: "system",
@@ -158,7 +149,7 @@ export function postgresSessionStore({ pool, random }: PostgresSessionStoreOptio
         const { rows } = await query<{ reset: boolean }>(RESET, [
           tenant,
           key,
-          `reset:${random.uuid()}`,
+          `reset:${requestId ?? random.uuid()}`,
           JSON.stringify(body),
         ]);
         return rows[0]?.reset ? getSession(query, tenant, key) : null;
@@ -328,8 +319,6 @@ async function listSessions(
   // Behind an offset past the end there is nothing that would tell of more.
   return { sessions, total: rows.length > 0 ? Math.max(total, reached) : total };
 }
-
-const patchJson = (patch: SessionPatch): string => JSON.stringify(patch);
 
 async function readHeads(query: TenantQuery, tenant: TenantId, key: SessionKey): Promise<Heads | null> {
   const { rows } = await query<Heads>(HEADS, [tenant, key]);

@@ -27,6 +27,10 @@ export interface CommandReply {
   readonly patch?: SessionPatch;
   /** What is left to be answered by the model once the command has done its part: `/new` with a text. */
   readonly message?: string;
+  /** No row and no event: the acknowledgement is the whole answer. */
+  readonly silent?: boolean;
+  /** Fields of the acknowledgement beside those of every send. */
+  readonly extra?: Readonly<Record<string, unknown>>;
 }
 
 /**
@@ -38,6 +42,8 @@ export interface SlashCommand {
   readonly name: string;
   /** Other names. */
   readonly aliases?: readonly string[];
+  /** Whole messages without a slash that mean the same; lower case. */
+  readonly phrases?: readonly string[];
   readonly description: string;
   readonly category: "session" | "options" | "status";
   /** None: the command takes no words, and with some behind it the text is an ordinary message. */

@@ -5,6 +5,7 @@ import type { RunOptions } from "../../core/run.ts";
 import { isEnded } from "../../core/run-state.ts";
 import { resolveSession } from "../accept-run.ts";
 import { attachmentsParam, readAttachments } from "../attachments.ts";
+import { runCommand } from "../commands/run-command.ts";
 import { followRun } from "../follow-run.ts";
 import { agentAnswer, waitAnswer, wireRunStatus } from "../projection/run-result.ts";
 import { count, sessionKeyText, text } from "../protocol/params.ts";
@@ -111,14 +112,24 @@ async function runAgent(call: Call, params: z.infer<typeof agentParams>): Promis
     params.sessionKey ?? `agent:${agent.id}:${catalog.mainKey}`,
     params.agentId,
   );
-  const { run, made } = await gateway.acceptor.accept({
-    tenant,
-    sessionKey,
-    idempotencyKey: params.idempotencyKey,
-    message: params.message,
-    attachments: readAttachments(params.attachments),
-    options: optionsOf(params, connection.id),
-  });
+  const attachments = readAttachments(params.attachments);
+  const command =
+    attachments.length === 0
+      ? await runCommand(call, sessionKey, params.idempotencyKey, params.message)
+      : null;
+  if (command?.kind === "answered") command.tell();
+  const { run, made } =
+    command?.kind === "answered"
+      ? { run: command.run, made: false }
+      : await gateway.acceptor.accept({
+          tenant,
+          sessionKey,
+          idempotencyKey: params.idempotencyKey,
+          message: command?.message ?? params.message,
+          sent: params.message,
+          attachments,
+          options: optionsOf(params, connection.id),
+        });
   const { runId, agentId, status } = run;
   if (isEnded(status)) return finalAnswer(run, endOfRecord({ ...run, status }));
   hub.track(run, connection, made);

@@ -2,10 +2,12 @@ import { z } from "zod";
 import { HAError } from "../../core/errors.ts";
 import { runId as asRunId, type SessionKey } from "../../core/ids.ts";
 import { QUEUE_MODES } from "../../core/queue-mode.ts";
-import type { RunOptions } from "../../core/run.ts";
+import type { RunOptions, RunRecord } from "../../core/run.ts";
+import { isEnded } from "../../core/run-state.ts";
 import { abortRuns } from "../abort-runs.ts";
 import { resolveSession } from "../accept-run.ts";
 import { attachmentsParam, readAttachments } from "../attachments.ts";
+import { runCommand } from "../commands/run-command.ts";
 import { sendAnswer } from "../projection/run-result.ts";
 import { count, sessionKeyText, text } from "../protocol/params.ts";
 import { injectMessage } from "./inject.ts";
@@ -21,20 +23,36 @@ export const sendParams = z.object({
   agentId: z.string().optional(),
 });
 
+type Answer = Readonly<Record<string, unknown>>;
+
+/** Tells how a run stands; one that is not over is followed for the connection. */
+function acknowledge({ hub, connection }: Call, run: RunRecord, made: boolean): Answer {
+  if (!isEnded(run.status)) hub.track(run, connection, made);
+  return sendAnswer(run, made);
+}
+
 /**
  * Accepts one message and answers as `chat.send`: `started` for a new run; for a key that was seen before, how its
- * run stands.
+ * run stands. A command is acknowledged in the same way and then answered at once. `wrap` adds to the acknowledgement.
  */
 export async function send(
   call: Call,
   sessionKey: SessionKey,
   idempotencyKey: string,
   params: z.infer<typeof sendParams>,
-): Promise<Readonly<Record<string, unknown>>> {
+  wrap: (answer: Answer) => Answer = (answer) => answer,
+): Promise<unknown> {
   const { gateway, hub, connection, tenant } = call;
   const attachments = readAttachments(params.attachments);
   if (params.message.trim() === "" && attachments.length === 0) {
     throw new HAError("REQUEST_INVALID", "message or attachment required");
+  }
+  const command =
+    attachments.length === 0 ? await runCommand(call, sessionKey, idempotencyKey, params.message) : null;
+  if (command?.kind === "answered") {
+    call.respond(wrap({ ...acknowledge(call, command.run, command.started), ...command.extra }));
+    command.tell();
+    return undefined;
   }
   const options: RunOptions = {
     ...(params.thinking === undefined ? {} : { thinking: params.thinking }),
@@ -42,20 +60,18 @@ export async function send(
     requesterConnId: connection.id,
     ...(connection.client === null ? {} : { sender: connection.client.id }),
   };
-  const { message } = params;
   const { run, made } = await gateway.acceptor.accept({
     tenant,
     sessionKey,
     idempotencyKey,
-    message,
+    message: command?.message ?? params.message,
+    sent: params.message,
     attachments,
     options,
     queueMode: params.queueMode ?? "session",
   });
-  const answer = sendAnswer(run, made);
-  if (answer.status === "started" || answer.status === "in_flight") hub.track(run, connection, made);
   if (made) hub.feed.changed(sessionKey, { reason: "send" });
-  return answer;
+  return wrap(acknowledge(call, run, made));
 }
 
 export const chatMethods: readonly Method[] = [

@@ -1,13 +1,13 @@
 import { z } from "zod";
 import { findModel } from "../../core/catalog.ts";
 import { HAError } from "../../core/errors.ts";
-import { runId as asRunId, type SessionKey } from "../../core/ids.ts";
+import { runId as asRunId } from "../../core/ids.ts";
 import { QUEUE_MODES } from "../../core/queue-mode.ts";
 import type { SessionPatch, SessionRecord } from "../../core/session.ts";
-import { agentOfSessionKey } from "../../core/session-key.ts";
 import { abortRuns } from "../abort-runs.ts";
 import { resolveSession, unknownModel } from "../accept-run.ts";
 import { isMainSession, sessionEntry, sessionResolved } from "../projection/session-row.ts";
+import { createSession, resetSession } from "../reset-session.ts";
 import { sessionKeyText, text } from "../protocol/params.ts";
 import { send, sendParams } from "./chat.ts";
 import { tellSession } from "./notices.ts";
@@ -47,7 +47,7 @@ export const sessionWriteMethods: readonly Method[] = [
           ? resolveSession(catalog, `agent:${resolveAgent(catalog, params).id}:dashboard:${random.uuid()}`)
           : resolveSession(catalog, params.key, params.agentId);
       const patch = checkedPatch(call, params);
-      const { session, created } = await create(call, key, patch);
+      const { session, created } = await createSession(call, key, patch);
       if (created) tellSession(call, key, "create");
       const answer = {
         ok: true,
@@ -59,13 +59,12 @@ export const sessionWriteMethods: readonly Method[] = [
       const message = params.message ?? params.task ?? "";
       if (message === "" && params.attachments === undefined) return { ...answer, runStarted: false };
       const { thinking, attachments, timeoutMs } = params;
-      const sent = await send(call, key, params.idempotencyKey ?? random.uuid(), {
-        message,
-        thinking,
-        attachments,
-        timeoutMs,
-      });
-      return { ...answer, runStarted: true, ...sent };
+      const sent = { message, thinking, attachments, timeoutMs };
+      return send(call, key, params.idempotencyKey ?? random.uuid(), sent, (started) => ({
+        ...answer,
+        runStarted: true,
+        ...started,
+      }));
     },
   }),
   method({
@@ -78,7 +77,7 @@ export const sessionWriteMethods: readonly Method[] = [
       const patch = checkedPatch(call, params);
       // A session that was never talked to can be given a model or a name: it is created with them.
       const session =
-        (await gateway.sessions.patch(tenant, key, patch)) ?? (await create(call, key, patch)).session;
+        (await gateway.sessions.patch(tenant, key, patch)) ?? (await createSession(call, key, patch)).session;
       tellSession(call, key, "patch");
       return changed(call, session);
     },
@@ -88,15 +87,8 @@ export const sessionWriteMethods: readonly Method[] = [
     scope: "operator.admin",
     params: keyParam.extend({ reason: z.string().max(64).optional() }),
     async handle(call, params) {
-      const { gateway, tenant } = call;
-      const key = resolveSession(gateway.catalog, params.key, params.agentId);
-      // What is under way belongs to the old history.
-      await abortRuns(call, { sessionKey: key });
-      const session =
-        (await gateway.sessions.reset(tenant, key, params.reason ?? "reset")) ??
-        (await create(call, key, {})).session;
-      tellSession(call, key, "reset");
-      return changed(call, session);
+      const key = resolveSession(call.gateway.catalog, params.key, params.agentId);
+      return changed(call, await resetSession(call, key, params.reason ?? "reset"));
     },
   }),
   method({
@@ -155,19 +147,6 @@ function abortTarget(call: Call, params: { key?: string; agentId?: string; runId
   }
   throw new HAError("REQUEST_INVALID", "key or runId required");
 }
-
-const create = (
-  { gateway, tenant }: Call,
-  key: SessionKey,
-  patch: SessionPatch,
-): Promise<{ session: SessionRecord; created: boolean }> =>
-  gateway.sessions.create(tenant, {
-    key,
-    agentId: agentOfSessionKey(key),
-    sessionId: gateway.random.uuid(),
-    createdVia: "operator",
-    ...patch,
-  });
 
 /** @throws HAError REQUEST_INVALID for a model that the catalog does not have */
 function checkedPatch({ gateway }: Call, params: PatchFields): SessionPatch {

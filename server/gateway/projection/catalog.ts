@@ -5,7 +5,7 @@ type Wire = Readonly<Record<string, unknown>>;
 
 const RUNTIME = { id: "openclaw", cloudPlacementSupported: false, devicePlacementSupported: false } as const;
 
-const thinkingLevelsOf = (model: ModelSpec | undefined): readonly string[] =>
+export const thinkingLevelsOf = (model: ModelSpec | undefined): readonly string[] =>
   model?.reasoning ? ["off", "low", "medium", "high"] : ["off"];
 
 const thinking = (model: ModelSpec | undefined, chosen: string | null): Wire => {

@@ -1,6 +1,6 @@
 import { type AgentCatalog, findAgent } from "../../core/catalog.ts";
 import type { SessionKey } from "../../core/ids.ts";
-import type { SessionRecord } from "../../core/session.ts";
+import { isUnread, type SessionRecord } from "../../core/session.ts";
 import { agentOfSessionKey } from "../../core/session-key.ts";
 import { AGENT_RUNTIME, modelInUse, thinkingFields } from "./catalog.ts";
 import { laneOfSession } from "../../core/lane.ts";
@@ -57,7 +57,8 @@ export function sessionRow(
       : {}),
     archived: session.archived,
     pinned: session.pinned,
-    unread: false,
+    unread: isUnread(session),
+    markedUnreadAt: session.markedUnreadAt,
     ...(active ? { status: "running" } : session.lastRunId === null ? {} : { status: "done" }),
     hasActiveRun: active,
     activeRunIds: active ? [session.activeRunId] : [],

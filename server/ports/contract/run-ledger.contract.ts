@@ -1,6 +1,7 @@
 import { describe } from "vitest";
 import { ledgerAcceptContract } from "./ledger-accept.contract.ts";
 import { ledgerAbortContract } from "./ledger-abort.contract.ts";
+import { ledgerAnswerContract } from "./ledger-answer.contract.ts";
 import { ledgerClaimContract } from "./ledger-claim.contract.ts";
 import { ledgerCrashContract } from "./ledger-crash.contract.ts";
 import { ledgerFinishContract } from "./ledger-finish.contract.ts";
@@ -16,6 +17,7 @@ import type { OpenStores } from "./store-fixture.ts";
 export function runLedgerContract(adapter: string, open: OpenStores, random: RandomRuns): void {
   describe(`RunLedger contract: ${adapter}`, () => {
     ledgerAcceptContract(open);
+    ledgerAnswerContract(open);
     ledgerClaimContract(open);
     ledgerProgressContract(open);
     ledgerFinishContract(open);

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { agentId, type SessionKey } from "../../core/ids.ts";
-import type { SessionPatch } from "../../core/session.ts";
+import { isUnread, type SessionPatch } from "../../core/session.ts";
 import type { OpenStores } from "./store-fixture.ts";
 import { message, newKey, rowText, storeWorld, textBody } from "./store-world.ts";
 
@@ -46,6 +46,8 @@ export function sessionRecordContract(open: OpenStores): void {
         queueMode: null,
         archived: false,
         pinned: true,
+        readSeq: 0,
+        markedUnreadAt: null,
         inputTokens: 0,
         outputTokens: 0,
         contextTokens: null,
@@ -121,6 +123,33 @@ export function sessionRecordContract(open: OpenStores): void {
       expect(await sessions.get(tenant, key)).toEqual(patched);
     });
 
+    it("marks rows as read, and the session as unread until it is read again", async () => {
+      const { sessions, tenant } = await storeWorld(open);
+      const key = newKey();
+      const { session } = await sessions.create(tenant, newSession(key));
+      const patch = async (by: SessionPatch) => {
+        const patched = await sessions.patch(tenant, key, by);
+        return patched === null ? null : { unread: isUnread(patched), marked: patched.markedUnreadAt };
+      };
+      expect(isUnread(session)).toBe(false);
+      await sessions.append(tenant, key, message("hi", "user"));
+      await sessions.append(tenant, key, message("hello"));
+      const { updatedAt, ...before } = (await sessions.get(tenant, key))!;
+      expect(isUnread({ ...before })).toBe(true);
+      expect(await patch({ unread: false })).toEqual({ unread: false, marked: null });
+      expect(await sessions.get(tenant, key)).toMatchObject({ updatedAt, readSeq: 2 });
+      const first = await patch({ unread: true });
+      const second = await patch({ unread: true });
+      expect(first).toMatchObject({ unread: true });
+      expect(second?.marked).toBeGreaterThan(first?.marked ?? Infinity);
+      // Who has seen the first mark only does not take the second one away.
+      expect(await patch({ unread: false, expectedMarkedUnreadAt: first?.marked ?? 0 })).toEqual(second);
+      expect(await patch({ unread: false, expectedMarkedUnreadAt: null })).toEqual(second);
+      const seen = { unread: false, expectedMarkedUnreadAt: second?.marked ?? 0 };
+      expect(await patch(seen)).toEqual({ unread: false, marked: null });
+      expect(await patch({ unread: true, label: "with another change" })).toMatchObject({ unread: true });
+    });
+
     it("does not know a session that is not there", async () => {
       const { sessions, tenant } = await storeWorld(open);
       expect(await sessions.patch(tenant, newKey(), { label: "x" })).toBeNull();
@@ -160,6 +189,21 @@ export function sessionRecordContract(open: OpenStores): void {
           },
         },
       ]);
+    });
+
+    it("happens once for one request, however often it is asked for", async () => {
+      const { sessions, tenant } = await storeWorld(open);
+      const key = newKey();
+      await sessions.create(tenant, newSession(key));
+      const first = await sessions.reset(tenant, key, "new", "request-1");
+      expect(first).toMatchObject({ lifecycleRevision: 2, headSeq: 1 });
+      const row = await sessions.append(tenant, key, message("after"));
+      expect(await sessions.reset(tenant, key, "new", "request-1")).toMatchObject({
+        lifecycleRevision: 2,
+        headSeq: row?.seq,
+      });
+      const again = await sessions.reset(tenant, key, "new", "request-2");
+      expect(again).toMatchObject({ lifecycleRevision: 3, resetSeq: 2 });
     });
 
     it("keeps what lies before it, for who asks", async () => {
