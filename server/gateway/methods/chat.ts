@@ -7,6 +7,7 @@ import { isEnded } from "../../core/run-state.ts";
 import { abortRuns } from "../abort-runs.ts";
 import { resolveSession } from "../accept-run.ts";
 import { attachmentsParam, readAttachments } from "../attachments.ts";
+import { checkExpectations } from "../check-expectations.ts";
 import { runCommand } from "../commands/run-command.ts";
 import { sendAnswer } from "../projection/run-result.ts";
 import { count, sessionKeyText, text } from "../protocol/params.ts";
@@ -21,6 +22,8 @@ export const sendParams = z.object({
   attachments: attachmentsParam.optional(),
   timeoutMs: count.optional(),
   agentId: z.string().optional(),
+  sessionId: text.max(512).optional(),
+  expectedLeafEntryId: text.max(512).nullable().optional(),
 });
 
 type Answer = Readonly<Record<string, unknown>>;
@@ -47,6 +50,7 @@ export async function send(
   if (params.message.trim() === "" && attachments.length === 0) {
     throw new HAError("REQUEST_INVALID", "message or attachment required");
   }
+  await checkExpectations(call, sessionKey, idempotencyKey, params);
   const command =
     attachments.length === 0 ? await runCommand(call, sessionKey, idempotencyKey, params.message) : null;
   if (command?.kind === "answered") {

@@ -9,6 +9,7 @@ import { resolveSession, unknownModel } from "../accept-run.ts";
 import { isMainSession, sessionEntry, sessionResolved } from "../projection/session-row.ts";
 import { createSession, resetSession } from "../reset-session.ts";
 import { sessionKeyText, text } from "../protocol/params.ts";
+import type { Scope } from "../protocol/scopes.ts";
 import { send, sendParams } from "./chat.ts";
 import { tellSession } from "./notices.ts";
 import { resolveAgent } from "./params.ts";
@@ -26,6 +27,35 @@ const patchFields = {
   archived: z.boolean().optional(),
   pinned: z.boolean().optional(),
 };
+/** What sessions.patch takes beside them; `expected…`: nothing is changed where the session is not as the client believes. */
+const patchParams = keyParam.extend({
+  ...patchFields,
+  unread: z.boolean().optional(),
+  expectedMarkedUnreadAt: z.number().nullable().optional(),
+  expectedSessionId: text.max(512).optional(),
+  expectedLifecycleRevision: text.max(64).optional(),
+});
+
+/** Fields that a person changes of a conversation while using it; the others are an operator's. */
+const WRITE_FIELDS: ReadonlySet<string> = new Set([
+  "key",
+  "agentId",
+  "label",
+  "model",
+  "thinkingLevel",
+  "archived",
+  "pinned",
+  "unread",
+  "expectedMarkedUnreadAt",
+  "expectedSessionId",
+  "expectedLifecycleRevision",
+]);
+
+function patchScope(params: unknown): Scope {
+  const fields = typeof params === "object" && params !== null ? Object.keys(params) : [];
+  return fields.every((field) => WRITE_FIELDS.has(field)) ? "operator.write" : "operator.admin";
+}
+
 type PatchFields = z.infer<z.ZodObject<typeof patchFields>>;
 
 /** Creates, changes, empties and deletes sessions, and sends to them by key. */
@@ -69,12 +99,26 @@ export const sessionWriteMethods: readonly Method[] = [
   }),
   method({
     name: "sessions.patch",
-    scope: "operator.admin",
-    params: keyParam.extend(patchFields),
+    scope: patchScope,
+    params: patchParams,
     async handle(call, params) {
       const { gateway, tenant } = call;
       const key = resolveSession(gateway.catalog, params.key, params.agentId);
-      const patch = checkedPatch(call, params);
+      const patch = { ...checkedPatch(call, params), ...unreadPatch(params) };
+      const { expectedSessionId, expectedLifecycleRevision } = params;
+      if (expectedSessionId !== undefined || expectedLifecycleRevision !== undefined || patch.pinned) {
+        const session = await gateway.sessions.get(tenant, key);
+        if (
+          (expectedSessionId !== undefined && session?.sessionId !== expectedSessionId) ||
+          (expectedLifecycleRevision !== undefined &&
+            String(session?.lifecycleRevision) !== expectedLifecycleRevision)
+        ) {
+          throw new HAError("REQUEST_INVALID", `Session "${key}" changed. Refresh it and retry.`);
+        }
+        if (patch.pinned && (patch.archived ?? session?.archived)) {
+          throw new HAError("REQUEST_INVALID", "cannot pin an archived session; restore it first");
+        }
+      }
       // A session that was never talked to can be given a model or a name: it is created with them.
       const session =
         (await gateway.sessions.patch(tenant, key, patch)) ?? (await createSession(call, key, patch)).session;
@@ -159,6 +203,19 @@ function checkedPatch({ gateway }: Call, params: PatchFields): SessionPatch {
   }
   const patch = { label, model: modelName, thinkingLevel, verboseLevel, queueMode, archived, pinned };
   return Object.fromEntries(Object.entries(patch).filter(([, value]) => value !== undefined));
+}
+
+function unreadPatch(params: z.infer<typeof patchParams>): SessionPatch {
+  const { unread, expectedMarkedUnreadAt } = params;
+  if (expectedMarkedUnreadAt === undefined) return unread === undefined ? {} : { unread };
+  const others = Object.entries(params).some(([field, value]) => value !== undefined && field in patchFields);
+  if (unread !== false || others) {
+    throw new HAError(
+      "REQUEST_INVALID",
+      "expectedMarkedUnreadAt requires unread=false as the only mutation.",
+    );
+  }
+  return { unread, expectedMarkedUnreadAt };
 }
 
 const changed = ({ gateway }: Call, session: SessionRecord): unknown => ({

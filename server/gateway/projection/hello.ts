@@ -27,6 +27,7 @@ const CAPABILITIES = [
   "published-model-catalog",
   "session-scoped-chat-metadata",
   "session-scoped-model-catalog",
+  "session-unread-ack-contract",
 ] as const;
 
 /** The answer to a good `connect` (protocol.md 2). */
