@@ -58,7 +58,7 @@ export function sessionRow(
     archived: session.archived,
     pinned: session.pinned,
     unread: isUnread(session),
-    markedUnreadAt: session.markedUnreadAt,
+    ...(session.markedUnreadAt === null ? {} : { markedUnreadAt: session.markedUnreadAt }),
     ...(active ? { status: "running" } : session.lastRunId === null ? {} : { status: "done" }),
     hasActiveRun: active,
     activeRunIds: active ? [session.activeRunId] : [],

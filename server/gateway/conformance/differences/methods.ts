@@ -42,10 +42,10 @@ export const methodDifferences: readonly Documented[] = [
     lines: ["missing chat.history: while a run is under way › answer.payload.inFlightRun.events"],
   },
   {
-    id: "no-slash-commands",
-    what: "commands.list is empty.",
-    why: "No slash command is run by the pool yet; a list would offer what does not work.",
-    lines: ["type commands.list: plain › {status,reset,model,compact}"],
+    id: "fewer-slash-commands",
+    what: "commands.list has the commands that the pool runs itself; /status takes no argument, /model no scope. Any other word behind a slash goes to the model.",
+    why: "The list offers what works. A model is set for a session; an agent's own is the operator's, in openclaw.json.",
+    lines: ["value commands.list: plain › {status.acceptsArgs,model.description}"],
   },
   {
     id: "no-provider-accounts",

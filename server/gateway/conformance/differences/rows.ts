@@ -55,6 +55,19 @@ export const rowDifferences: readonly Documented[] = [
     ],
   },
   {
+    id: "session-row-unread",
+    what: "A session whose answer nobody has marked as read is `unread`; the genuine gateway compares the time of the last message with that of the last reading, or of the session's creation.",
+    why: "The pool goes by the position of the last row that was read: no clock says whether an answer came before its reader.",
+    lines: ["value * › *{sessions[],sessionInfo,session}.unread"],
+  },
+  {
+    id: "session-preview-of-the-moment",
+    what: "`lastMessagePreview` is that of the last row that is durable: beside a run that is ending it may be one row ahead of the genuine gateway's, or behind.",
+    why: "A list is read at one moment of the database.",
+    lines: [],
+    sometimes: ["value * › *{sessions[],sessionInfo,session}.lastMessagePreview"],
+  },
+  {
     id: "session-entries",
     what: "The `entry` and `resolved` of create, patch and reset hold the fields that the pool stores: no session root, route, switch and version marks; delivery is `internal`; a model override is one name with its provider. `path` is empty.",
     why: "There is no session file. What a client sets it gets back.",
