@@ -159,6 +159,21 @@ describe("the genuine openclaw program, unmodified", () => {
     expect(announced.text).toContain("You said: [Subagent Context]");
   });
 
+  it("openclaw models list prints the models of the pool", async () => {
+    const listed = await openclaw("gateway-2", "models", "list", "--json");
+    expect({ exitCode: listed.exitCode, stderr: listed.stderr }).toMatchObject({ exitCode: 0 });
+    expect(listed.json()).toMatchObject({
+      count: 1,
+      models: [{ key: "demo/demo", available: true, tags: ["default"] }],
+    });
+  });
+
+  it("openclaw status finds the gateway reachable", async () => {
+    const looked = await openclaw("gateway-1", "status", "--json");
+    expect({ exitCode: looked.exitCode, stderr: looked.stderr }).toMatchObject({ exitCode: 0 });
+    expect(looked.json()).toMatchObject({ gateway: { mode: "remote", reachable: true } });
+  });
+
   it("is told that its token is wrong", async () => {
     const url = String(urls["shared"]);
     const called = await openclaw(

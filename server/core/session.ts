@@ -62,8 +62,11 @@ export interface SessionRecord {
   readonly lastRunId: RunId | null;
 }
 
-/** Whether there is something to read: a row beyond the first of the history, which is the reader's own or the reset's. */
+/**
+ * Whether there is something to read: a row beyond the first two of the history, which are the reader's own message and
+ * its answer, or the reset and a message.
+ */
 export const isUnread = (
   session: Pick<SessionRecord, "headSeq" | "readSeq" | "resetSeq" | "markedUnreadAt">,
 ): boolean =>
-  session.markedUnreadAt !== null || session.headSeq > Math.max(session.readSeq, session.resetSeq + 1);
+  session.markedUnreadAt !== null || session.headSeq > Math.max(session.readSeq, session.resetSeq + 2);

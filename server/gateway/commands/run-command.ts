@@ -109,7 +109,7 @@ async function rowsOf(
     role: "assistant",
     content: [{ type: "text", text: answered }],
     stopReason: "stop",
-    usage: { input: 0, output: 0, totalTokens: 0 },
+    usage: { input: 0, output: 0, cacheRead: 0, cacheWrite: 0, totalTokens: 0 },
     provider: "openclaw",
     model: "gateway-injected",
     ...unseen,

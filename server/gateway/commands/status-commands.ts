@@ -52,7 +52,7 @@ function helpText(commands: readonly SlashCommand[]): string {
   const groups = Object.entries(CATEGORIES).flatMap(([category, title]) => {
     const words = commands
       .filter((command) => command.category === category)
-      .map(({ name, args }) => `/${name}${args === undefined ? "" : ` <${args[0]?.name ?? "text"}>`}`);
+      .map(({ name, args }) => `/${name}${args?.[0] === undefined ? "" : ` <${args[0].name}>`}`);
     return words.length === 0 ? [] : ["", title, `  ${words.join("  |  ")}`];
   });
   return ["ℹ️ Help", ...groups, "", "More: /commands for the full list"].join("\n");
@@ -89,6 +89,7 @@ export const statusCommands: readonly SlashCommand[] = [
     name: "status",
     description: "Show current status.",
     category: "status",
+    args: [], // as in OpenClaw, words behind it are taken and mean nothing
     run: async (request) => ({ text: await statusText(request) }),
   },
 ];

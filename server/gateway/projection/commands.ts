@@ -11,7 +11,7 @@ export const commandsList = (commands: readonly SlashCommand[], includeArgs: boo
     source: "native",
     scope: "both",
     acceptsArgs: args !== undefined,
-    ...(args === undefined || !includeArgs
+    ...(args === undefined || args.length === 0 || !includeArgs
       ? {}
       : {
           args: args.map(({ choices, ...arg }) => ({

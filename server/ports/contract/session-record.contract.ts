@@ -134,10 +134,12 @@ export function sessionRecordContract(open: OpenStores): void {
       expect(isUnread(session)).toBe(false);
       await sessions.append(tenant, key, message("hi", "user"));
       await sessions.append(tenant, key, message("hello"));
+      expect(isUnread((await sessions.get(tenant, key))!)).toBe(false);
+      await sessions.append(tenant, key, message("and more"));
       const { updatedAt, ...before } = (await sessions.get(tenant, key))!;
       expect(isUnread({ ...before })).toBe(true);
       expect(await patch({ unread: false })).toEqual({ unread: false, marked: null });
-      expect(await sessions.get(tenant, key)).toMatchObject({ updatedAt, readSeq: 2 });
+      expect(await sessions.get(tenant, key)).toMatchObject({ updatedAt, readSeq: 3 });
       const first = await patch({ unread: true });
       const second = await patch({ unread: true });
       expect(first).toMatchObject({ unread: true });

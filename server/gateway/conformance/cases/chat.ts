@@ -63,6 +63,18 @@ export const chatCases: readonly ConformanceCase[] = [
     await client.turn(script.named("s"), SAY_HELLO, script.named("r"));
     await client.ask("answer", "chat.send", send(script, { sessionKey: script.named("t") }));
   }),
+  one("chat.send: slash commands", ["chat.send"], async (client, script) => {
+    await client.turn(script.named("s"), SAY_HELLO, script.named("r"));
+    const anew = send(script, { message: "/new", idempotencyKey: script.named("n") });
+    await client.ask("new", "chat.send", anew);
+    await client.socket.end(script.named("n"));
+    await client.quiet();
+    await client.ask("again", "chat.send", anew);
+    await client.ask("same key, another command", "chat.send", { ...anew, message: "/reset" });
+    await client.ask("what it left", "chat.history", { sessionKey: script.named("s") });
+    const stop = send(script, { message: "/stop", idempotencyKey: script.named("h") });
+    await client.ask("nothing to stop", "chat.send", stop);
+  }),
   one("chat.history: nothing yet", ["chat.history"], (client, script) =>
     client.ask("answer", "chat.history", { sessionKey: script.named("s") }),
   ),

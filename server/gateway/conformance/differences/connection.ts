@@ -67,10 +67,9 @@ export const connectionDifferences: readonly Documented[] = [
   },
   {
     id: "scopes",
-    what: "sessions.patch needs operator.admin for everyone, and an unknown method is called unknown also to a client without scopes. The genuine gateway lets a writer change a label, and asks for operator.admin before it says that a method is unknown.",
-    why: "Not closed yet for labels; whether a method exists is advertised to everyone in hello-ok.",
+    what: "An unknown method is called unknown also to a client without scopes. The genuine gateway asks for operator.admin before it says so.",
+    why: "Whether a method exists is advertised to everyone in hello-ok.",
     lines: [
-      "value missing scope › an administration.error.{message,details.missingScope,details.requiredScopes[]}",
       "value missing scope › an unknown method by nobody.error.{code,message}",
       "missing missing scope › an unknown method by nobody.error.details",
     ],

@@ -42,10 +42,20 @@ export const methodDifferences: readonly Documented[] = [
     lines: ["missing chat.history: while a run is under way › answer.payload.inFlightRun.events"],
   },
   {
-    id: "fewer-slash-commands",
-    what: "commands.list has the commands that the pool runs itself; /status takes no argument, /model no scope. Any other word behind a slash goes to the model.",
-    why: "The list offers what works. A model is set for a session; an agent's own is the operator's, in openclaw.json.",
-    lines: ["value commands.list: plain › {status.acceptsArgs,model.description}"],
+    id: "slash-commands",
+    what: "commands.list has the commands that the pool runs, about ten; `/model` sets the session's model alone. Every command and its answer is marked `excludeFromContext` (there, not `/new`), the answer names its run and no API, and `/stop` is acknowledged with its `runId` and `status` as well.",
+    why: "A list offers what works. No model is to read what people say to the gateway, and a key that was used names its answer.",
+    lines: [
+      "value commands.list: plain › model.description",
+      "value chat.send: slash commands › what it left.payload.sessionKey",
+      "extra chat.send: slash commands › what it left.payload.messages[].__openclaw.{reason,recordTimestampMs,contextFreeCommand,runId}",
+      "extra chat.send: slash commands › what it left.payload.messages[].excludeFromContext",
+      "missing chat.send: slash commands › what it left.payload.messages[].api",
+      "missing chat.send: slash commands › what it left.payload.messages[].usage.cost",
+      "missing chat.send: slash commands › what it left.payload.sessionInfo.totalTokens",
+      "value chat.send: slash commands › what it left.payload.sessionInfo.{totalTokensFresh,activeLeafEntryId}",
+      "extra chat.send: slash commands › nothing to stop.payload.{runId,status}",
+    ],
   },
   {
     id: "no-provider-accounts",
@@ -106,7 +116,7 @@ export const methodDifferences: readonly Documented[] = [
   {
     id: "cron-jobs",
     what: "Cron jobs have no tool policy; revisions are hashes of our own; a preview of the delivery says that the answer is in the job's session. cron.status has no file. A job needs a name and a target that exists, and errors say `cron job` and name the field without the method.",
-    why: "A pool has no channels to deliver to. The genuine gateway makes up a name, and accepts a target that is none.",
+    why: "A pool has no channels to deliver to. The genuine gateway makes up a name, and accepts a target that it can never run.",
     lines: [
       "missing cron: a job's life › *{payload.toolsAllow,scheduledToolPolicy,state.scheduleActivatedAtMs}",
       "value cron: a job's life › *{configRevision,snapshotRevision,.detail,list.payload.limit}",

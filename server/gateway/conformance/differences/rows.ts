@@ -55,12 +55,6 @@ export const rowDifferences: readonly Documented[] = [
     ],
   },
   {
-    id: "session-row-unread",
-    what: "A session whose answer nobody has marked as read is `unread`; the genuine gateway compares the time of the last message with that of the last reading, or of the session's creation.",
-    why: "The pool goes by the position of the last row that was read: no clock says whether an answer came before its reader.",
-    lines: ["value * › *{sessions[],sessionInfo,session}.unread"],
-  },
-  {
     id: "session-preview-of-the-moment",
     what: "`lastMessagePreview` is that of the last row that is durable: beside a run that is ending it may be one row ahead of the genuine gateway's, or behind.",
     why: "A list is read at one moment of the database.",
