@@ -1,8 +1,8 @@
 import type { PlantedBug } from "./planted-bug.ts";
 
 const GRANTS = "migrate/sql/000004_grants.sql";
-const START_NEXT = "migrate/sql/000021_queue_modes_grant.sql";
-const ACCEPT = "migrate/sql/000020_queue_modes_accept.sql";
+const START_NEXT = "migrate/sql/000019_queue_modes_grant.sql";
+const ACCEPT = "migrate/sql/000018_queue_modes_accept.sql";
 const WORKERS = "migrate/sql/000005_workers.sql";
 
 /** Bugs of what PostgreSQL decides: leases, tokens, order, idempotency. */

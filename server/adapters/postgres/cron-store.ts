@@ -53,7 +53,7 @@ interface WorkRow extends Pick<CronWork, "at" | "due" | "ended"> {
 
 type FireRow = Omit<AcceptRow, "kind"> & { readonly kind: AcceptRow["kind"] | "moved" };
 
-/** CronStore on PostgreSQL (migrate/sql/000026_cron.sql). */
+/** CronStore on PostgreSQL (migrate/sql/000021_cron.sql). */
 export function postgresCronStore({
   pool,
   maxQueuedPerSession = 1_000,

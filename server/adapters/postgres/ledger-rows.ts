@@ -140,7 +140,7 @@ export interface CheckpointRow {
   readonly steered: readonly SteeredJson[] | null;
 }
 
-/** What `steered_run()` builds (000021_queue_modes_grant.sql). */
+/** What `steered_run()` builds (000019_queue_modes_grant.sql). */
 interface SteeredJson {
   readonly runId: RunId;
   readonly seq: number;

@@ -41,6 +41,9 @@ export function sentMessages(methods: MethodRegistry): fc.Arbitrary<Sent> {
     fc.tuple(frame, fc.nat(200)).map(([json, cut]) => json.slice(0, cut)),
     frame.map((json) => json.replace("{", '{"id":"doubled",')),
     frame.map((json) => json + json),
+    fc
+      .tuple(request, id, fc.nat(200_000))
+      .map(([{ method }, given, depth]) => deepText(method, given, depth)),
     fc.string({ unit: "binary" }),
   );
   return fc.oneof(
@@ -49,14 +52,12 @@ export function sentMessages(methods: MethodRegistry): fc.Arbitrary<Sent> {
   );
 }
 
-/** Too deep a value cannot be written: then the text says so, which is a bad frame as good as any. */
-function textOf(value: unknown): string {
-  try {
-    return JSON.stringify(value) ?? "undefined";
-  } catch {
-    return "[".repeat(5_000);
-  }
-}
+/** A value that JSON has no text for is none: a bad frame as good as any. */
+const textOf = (value: unknown): string => JSON.stringify(value) ?? "undefined";
+
+/** Params of lists in each other, deeper than any program that looks into them by calling itself can go. */
+const deepText = (method: string, id: string, depth: number): string =>
+  `${JSON.stringify({ type: "req", id, method }).slice(0, -1)},"params":{"key":${"[".repeat(depth)}${"]".repeat(depth)}}}`;
 
 /** The id that must be answered exactly once, by what the protocol says of a frame; null where none is owed. */
 export function answerOwed(data: string): { readonly id: string; readonly times: 1 | 2 } | null {

@@ -27,7 +27,7 @@ const ODD: fc.Arbitrary<unknown> = fc.oneof(
     "agent:main:" + "x".repeat(2_000),
   ),
   fc.integer({ min: 1, max: 200_000 }).map((length) => "x".repeat(length)),
-  fc.integer({ min: 1, max: 3_000 }).map(nested),
+  fc.integer({ min: 1, max: 500 }).map(nested),
   fc.jsonValue(),
 );
 

@@ -16,8 +16,9 @@ const one = (
 /** Sessions: listed, looked at, subscribed, changed. Every list is narrowed to the case's own sessions. */
 export const sessionCases: readonly ConformanceCase[] = [
   one("sessions.list: rows", ["sessions.list"], async (client, script) => {
-    await client.turn(script.named("a"), SAY_HELLO, script.named("r"));
+    // In this order: the genuine gateway touches a session once more some time after its turn.
     await client.do("sessions.create", { key: script.named("b"), label: `${script.prefix} label` });
+    await client.turn(script.named("a"), SAY_HELLO, script.named("r"));
     const search = script.prefix;
     await client.ask("plain", "sessions.list", { search });
     await client.ask("everything", "sessions.list", {

@@ -27,7 +27,7 @@ export const leniencyDifferences: readonly Documented[] = [
   },
   {
     id: "unknown-model",
-    what: "A model that its provider does not list is refused at once by agent, sessions.create and sessions.patch. The genuine gateway accepts it and lets the run fail.",
+    what: "A model that its provider does not list is refused at once by agent, sessions.create and sessions.patch. The genuine gateway accepts it.",
     why: "The error belongs where the name was typed.",
     lines: [
       "value {agent: bad params,sessions.create: new and existing,sessions.patch: fields} › unknown model.ok",
@@ -49,8 +49,8 @@ export const leniencyDifferences: readonly Documented[] = [
   },
   {
     id: "abort-of-another-session",
-    what: "chat.abort with a run of another session is refused; the genuine gateway answers `aborted:false` once that run has ended.",
-    why: "It refuses it as well while the run is under way; here the answer does not depend on the moment.",
+    what: "chat.abort with a run of another session is refused, whether it runs or has ended. The genuine gateway ends it, although the session in the request is another.",
+    why: "A defect that is not copied: the request contradicts itself, and what is lost cannot be had back.",
     lines: [
       "value chat.abort: nothing to abort › run of another session.ok",
       "missing chat.abort: nothing to abort › run of another session.payload",
@@ -70,7 +70,7 @@ export const leniencyDifferences: readonly Documented[] = [
   {
     id: "lenient-patches",
     what: "sessions.patch takes any thinking level, archives without `expectedSessionId`, and says one fault of an empty label; sessions.create takes a label that another session has; sessions.reset takes any reason; commands.list any scope; sessions.send creates the session.",
-    why: "Not closed yet; nothing is lost by it. A thinking level that the model does not know is not sent to it.",
+    why: "Not closed yet; nothing is lost by it.",
     lines: [
       "{value,extra,missing} sessions.patch: fields › {unknown thinking level,archived,not archived}.*",
       "value sessions.patch: fields › empty label.error.message",

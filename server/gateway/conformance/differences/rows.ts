@@ -27,7 +27,7 @@ export const rowDifferences: readonly Documented[] = [
   },
   {
     id: "session-row-tokens",
-    what: "`totalTokens` counts input and output of the session's last answer; the genuine gateway counts the prompt alone. A running session has token counts of the turn before, and a reset does not set them to 0.",
+    what: "`totalTokens` counts input and output of the session's last answer; the genuine gateway counts the prompt alone. A session has token counts from the beginning, and a reset does not set them to 0.",
     why: "Cosmetic, not closed yet.",
     lines: [
       "value * › *{sessions[],sessionInfo,session}.totalTokens",
@@ -53,6 +53,13 @@ export const rowDifferences: readonly Documented[] = [
     sometimes: [
       "extra * › *{sessions[],sessionInfo,session}.{derivedTitle,lastMessagePreview,activeRunIds,hasActiveRun,thinkingLevels,thinkingOptions,thinkingDefault,status,lastRunId}",
     ],
+  },
+  {
+    id: "session-preview-of-the-moment",
+    what: "`lastMessagePreview` is that of the last row that is durable: beside a run that is ending it may be one row ahead of the genuine gateway's, or behind.",
+    why: "A list is read at one moment of the database.",
+    lines: [],
+    sometimes: ["value * › *{sessions[],sessionInfo,session}.lastMessagePreview"],
   },
   {
     id: "session-entries",
