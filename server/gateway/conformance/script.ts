@@ -134,7 +134,7 @@ export class ScriptClient {
   async turn(key: string, message: string, runId: string, more: Record<string, unknown> = {}): Promise<void> {
     await this.do("chat.send", { sessionKey: key, message, idempotencyKey: runId, ...more });
     await this.socket.end(runId);
-    await this.quiet();
+    await this.idle(key);
   }
 
   /** Waits until the session has no run and nothing more is told of it. */
