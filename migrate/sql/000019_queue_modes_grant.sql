@@ -61,10 +61,10 @@ AS $$
     AND m.idempotency_key LIKE '%:user' AND r.fencing_token = p_token AND r.checkpoint_no = p_no AND r.user_seq = m.seq
 $$;
 
--- The text of a message that others can be put behind: NULL for one in an object, with attachments, or with characters
--- that PostgreSQL cannot decode (NUL, half a surrogate pair).
+-- The text of a message that others can be put behind: NULL for one in an object, with attachments (put behind others it
+-- would lose them), or with characters that PostgreSQL cannot decode (NUL, half a surrogate pair).
 CREATE FUNCTION collectable_text(p_body json) RETURNS text LANGUAGE sql IMMUTABLE AS $$
-  SELECT CASE WHEN p_body::text ~* '\\u(0000|d[89a-f])' THEN NULL
+  SELECT CASE WHEN p_body::text ~* '\\u(0000|d[89a-f])' OR p_body -> '__openclaw' -> 'media' IS NOT NULL THEN NULL
               WHEN json_typeof(p_body -> 'content') = 'string' THEN p_body ->> 'content' END
 $$;
 
