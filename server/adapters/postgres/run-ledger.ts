@@ -5,8 +5,8 @@ import type { Lane } from "../../core/lane.ts";
 import { LEASE_TTL_MS } from "../../core/lease.ts";
 import { MAX_FAILURES } from "../../core/run.ts";
 import type { GrantRef, HeartbeatAnswer, ReadyCursor, RunLedger } from "../../ports/run-ledger.ts";
-import { translated } from "./errors.ts";
 import { jsonbParameter } from "./json.ts";
+import { rowsOf } from "./query.ts";
 import { type GrantRow, grantOf, messageItems, type RunJson, stepItems } from "./rows.ts";
 import {
   abortAnswer,
@@ -80,11 +80,7 @@ export function postgresRunLedger(options: PostgresRunLedgerOptions): RunLedger 
   const lockFreeMs = options.lockFreeMs ?? LOCK_FREE_MS;
   const maxQueued = options.maxQueuedPerSession ?? 1_000;
 
-  const rows = <Row extends pg.QueryResultRow>(
-    doing: string,
-    text: string,
-    values: unknown[],
-  ): Promise<Row[]> => translated(doing, async () => (await pool.query<Row>(text, values)).rows);
+  const rows = rowsOf(pool);
 
   return {
     async accept(batch) {
