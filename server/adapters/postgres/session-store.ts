@@ -2,7 +2,7 @@ import type pg from "pg";
 import { firstKeptSeqOf } from "../../core/compaction.ts";
 import type { SessionKey, TenantId } from "../../core/ids.ts";
 import type { SessionRecord } from "../../core/session.ts";
-import type { TranscriptMessage, TranscriptRow } from "../../core/transcript.ts";
+import { resetMessage, type TranscriptMessage, type TranscriptRow } from "../../core/transcript.ts";
 import type { Random } from "../../ports/random.ts";
 import {
   type LargeBody,
@@ -140,17 +140,11 @@ export function postgresSessionStore({ pool, random }: PostgresSessionStoreOptio
 
     reset: (tenant, key, reason, requestId) =>
       inTenant(pool, tenant, "reset a session", async (query) => {
-        const body = {
-          role: "system",
-          content: "",
-          timestamp: Date.now(),
-          __openclaw: { kind: "reset", reason },
-        };
         const { rows } = await query<{ reset: boolean }>(RESET, [
           tenant,
           key,
           `reset:${requestId ?? random.uuid()}`,
-          JSON.stringify(body),
+          JSON.stringify(resetMessage(reason, Date.now())),
         ]);
         return rows[0]?.reset ? getSession(query, tenant, key) : null;
       }),
