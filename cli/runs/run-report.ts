@@ -60,28 +60,23 @@ const eventCells = ({ at, body, runSeq }: RunEvent): string[] => [
 
 const TEXT_MAX = 80;
 
+type Body<Type extends RunEvent["body"]["type"]> = Extract<RunEvent["body"], { readonly type: Type }>;
+
+const EVENT_TEXT: { readonly [Type in RunEvent["body"]["type"]]: (body: Body<Type>) => string } = {
+  started: ({ model }) => (model ? `started on ${model.provider}/${model.model}` : "started"),
+  replace: ({ text }) => `text ${clip(text, TEXT_MAX)}`,
+  delta: ({ text }) => `more text ${clip(text, TEXT_MAX)}`,
+  thinking: ({ text }) => `thinking ${clip(text, TEXT_MAX)}`,
+  tool: ({ isError, name, phase }) => `tool ${name} ${phase}${isError === true ? ", with an error" : ""}`,
+  message: ({ row }) => `row ${row.seq} written`,
+  usage: ({ usage }) => `${usage.input} tokens in, ${usage.output} out`,
+  compaction: ({ phase }) => `compaction ${phase}`,
+  final: ({ mergedInto, stopReason }) =>
+    mergedInto === undefined ? `final (${stopReason})` : `answered in ${mergedInto}`,
+  aborted: ({ reason }) => `aborted (${reason})`,
+  error: ({ error }) => `error ${error.kind}: ${clip(error.message, TEXT_MAX)}`,
+};
+
 /** An event in a line. */
-export function eventText(body: RunEvent["body"]): string {
-  switch (body.type) {
-    case "started":
-      return body.model ? `started on ${body.model.provider}/${body.model.model}` : "started";
-    case "delta":
-    case "thinking":
-    case "replace":
-      return `${body.type} ${clip(body.text, TEXT_MAX)}`;
-    case "tool":
-      return `tool ${body.name} ${body.phase}${body.isError === true ? ", with an error" : ""}`;
-    case "message":
-      return `row ${body.row.seq} written`;
-    case "usage":
-      return `${body.usage.input} tokens in, ${body.usage.output} out`;
-    case "compaction":
-      return `compaction ${body.phase}`;
-    case "final":
-      return body.mergedInto === undefined ? `final (${body.stopReason})` : `answered in ${body.mergedInto}`;
-    case "aborted":
-      return `aborted (${body.reason})`;
-    case "error":
-      return `error ${body.error.kind}: ${clip(body.error.message, TEXT_MAX)}`;
-  }
-}
+export const eventText = <Type extends RunEvent["body"]["type"]>(body: Body<Type>): string =>
+  EVENT_TEXT[body.type](body);

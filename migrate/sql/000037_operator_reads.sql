@@ -33,8 +33,24 @@ AS $$
   SELECT run_record(r) FROM runs r WHERE r.unsuccessful IN ('failed', 'timed_out', 'dead') ORDER BY r.ended_at DESC LIMIT p_limit
 $$;
 
-REVOKE ALL ON FUNCTION running_runs(integer), failed_runs(integer) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION running_runs(integer), failed_runs(integer) TO openclaw_ha_app;
+-- Sessions that wait and sessions that run, by tenant and lane, the lane that has waited longest first. Also of pools that no worker serves.
+CREATE FUNCTION lane_backlog(p_limit integer)
+RETURNS TABLE (tenant text, pool text, lane text, ready bigint, running bigint, oldest_ready_ms double precision)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = openclaw_ha, pg_temp SET enable_seqscan = off SET jit = off
+AS $$
+  SELECT x.tenant_id, x.pool, x.lane, count(x.ready_since), count(x.worker_id),
+    floor(extract(epoch FROM clock_timestamp() - min(x.ready_since)) * 1000)::double precision
+  FROM (
+    SELECT tenant_id, pool, lane, ready_since, NULL::text AS worker_id FROM session_leases WHERE ready_since IS NOT NULL
+    UNION ALL
+    SELECT tenant_id, pool, lane, NULL, worker_id FROM session_leases WHERE worker_id IS NOT NULL
+  ) x
+  GROUP BY x.tenant_id, x.pool, x.lane
+  ORDER BY min(x.ready_since) NULLS LAST, count(x.worker_id) DESC, x.tenant_id, x.lane LIMIT p_limit
+$$;
+
+REVOKE ALL ON FUNCTION running_runs(integer), failed_runs(integer), lane_backlog(integer) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION running_runs(integer), failed_runs(integer), lane_backlog(integer) TO openclaw_ha_app;
 
 -- As 000015, for the table that these indexes have made the planner forget.
 DO $$

@@ -10,6 +10,7 @@ import type {
   RunResult,
   RunStatus,
 } from "../core/run.ts";
+import type { LaneDemand } from "../core/scaling.ts";
 import type { SessionPatch } from "../core/session.ts";
 import type { NewMessage, TranscriptRow } from "../core/transcript.ts";
 import type { ReadySession } from "./run-queue.ts";
@@ -251,6 +252,11 @@ export interface RunningRun {
   } | null;
 }
 
+/** The demand of a lane, and the pool whose workers serve its tenant. */
+export interface LaneBacklog extends LaneDemand {
+  readonly pool: string;
+}
+
 export interface RunFilter {
   readonly sessionKey?: SessionKey;
   readonly agentId?: AgentId;
@@ -357,6 +363,11 @@ export interface RunLedger {
   running(limit: number): Promise<RunningRun[]>;
   /** For operators: runs of all tenants that have failed, timed out or died, the last one first. */
   failures(limit: number): Promise<RunRecord[]>;
+  /**
+   * For operators: the sessions of each lane of all tenants that wait and that run, the lane that has waited longest
+   * first. `limit`: so many lanes.
+   */
+  lanes(limit: number): Promise<LaneBacklog[]>;
   /** Sums for `status` and autoscaling. */
   backlog(): Promise<{ readonly ready: number; readonly running: number; readonly oldestReadyMs: number }>;
   close(): Promise<void>;

@@ -1,7 +1,14 @@
 import type { RunId, TenantId } from "../../core/ids.ts";
 import { isEnded } from "../../core/run-state.ts";
 import type { RunStatus } from "../../core/run.ts";
-import type { AbortAnswer, RecordedStep, RunFilter, RunLedger, RunningRun } from "../../ports/run-ledger.ts";
+import type {
+  AbortAnswer,
+  LaneBacklog,
+  RecordedStep,
+  RunFilter,
+  RunLedger,
+  RunningRun,
+} from "../../ports/run-ledger.ts";
 import { endRun, raiseToken, reopenRun, runRecord, settle, UNANSWERED } from "./runs.ts";
 import { addSession } from "./sessions.ts";
 import {
@@ -10,12 +17,13 @@ import {
   type MemoryStoreState,
   type StoredRun,
   type StoredSession,
+  type StoredTenant,
   tenantOf,
 } from "./state.ts";
 
 type RunMethods = Pick<
   RunLedger,
-  "abort" | "redrive" | "get" | "getMany" | "list" | "steps" | "running" | "failures"
+  "abort" | "redrive" | "get" | "getMany" | "list" | "steps" | "running" | "failures" | "lanes"
 >;
 
 /** What users do to runs, and how they look at them. */
@@ -65,6 +73,8 @@ export function ledgerRuns(state: MemoryStoreState): RunMethods {
         .slice(0, limit)
         .map(runningRun),
 
+    lanes: async (limit) => laneBacklog(state).slice(0, limit),
+
     failures: async (limit) =>
       allRuns(state)
         .filter(({ status }) => FAILED.has(status))
@@ -98,6 +108,26 @@ function runningRun(run: StoredRun): RunningRun {
         }
       : null,
   };
+}
+
+/** Those that wait, the longest first, and then those that only run. */
+function laneBacklog(state: MemoryStoreState): LaneBacklog[] {
+  const lanes = new Map<string, { -readonly [Field in keyof LaneBacklog]: LaneBacklog[Field] }>();
+  const laneOf = ({ id, pool }: Pick<StoredTenant, "id" | "pool">, lane: string) => {
+    const name = `${id} ${lane}`;
+    const known = lanes.get(name) ?? { tenant: id, pool, lane, ready: 0, running: 0, oldestReadyMs: null };
+    lanes.set(name, known);
+    return known;
+  };
+  for (const { queue, ready, tenant } of state.ready) {
+    const lane = laneOf(tenantOf(state, tenant), queue[0]?.lane ?? "main");
+    lane.ready++;
+    lane.oldestReadyMs ??= ready === null ? null : state.now() - ready.since;
+  }
+  for (const { sessions, ...tenant } of state.tenants.values()) {
+    for (const { lease } of sessions.values()) if (lease) laneOf(tenant, lease.run.lane).running++;
+  }
+  return [...lanes.values()];
 }
 
 /** The run's session, made anew where it was deleted meanwhile. */

@@ -307,7 +307,7 @@ describe.each(["as migrated, never analysed with data", "analysed"])(
       await client.query(
         "INSERT INTO messages (tenant_id, session_key, seq, message_id, body) SELECT 'big', 'agent:main:88888', n, 'l' || n, to_json(repeat('x', 40000)) FROM generate_series(10, 12) n ON CONFLICT DO NOTHING",
       );
-      for (const reads of ["running_runs(50)", "failed_runs(20)"]) {
+      for (const reads of ["running_runs(50)", "failed_runs(20)", "lane_backlog(50)"]) {
         expectNoScan((await plansOf(`SELECT * FROM ${reads}`, [])).plans);
       }
       const large = await plansOf("SELECT * FROM large_bodies(50, 1000000)", []);

@@ -4,6 +4,7 @@ import type { SessionKey, TenantId, WorkerId } from "../../core/ids.ts";
 import type { Lane } from "../../core/lane.ts";
 import { LEASE_TTL_MS } from "../../core/lease.ts";
 import { MAX_FAILURES } from "../../core/run.ts";
+import type { LaneDemand } from "../../core/scaling.ts";
 import type {
   GrantRef,
   HeartbeatAnswer,
@@ -75,6 +76,7 @@ const REDRIVE = "/* ledger.redrive */ SELECT * FROM redrive_run($1, $2)";
 const BY_ID = "/* ledger.by_id */ SELECT * FROM runs_by_id($1)";
 const BACKLOG = "/* ledger.backlog */ SELECT * FROM backlog()";
 const RUNNING = "/* ledger.running */ SELECT run, steps, step FROM running_runs($1)";
+const LANES = "/* ledger.lanes */ SELECT * FROM lane_backlog($1)";
 const FAILURES = "/* ledger.failures */ SELECT run FROM failed_runs($1)";
 
 /** The key of a worker's session advisory lock: the first 8 bytes of SHA-256 of its id, as PostgreSQL's bigint. */
@@ -242,6 +244,15 @@ export function postgresRunLedger(options: PostgresRunLedgerOptions): RunLedger 
 
     failures: async (limit) =>
       (await rows<{ run: RunJson }>("list failed runs", FAILURES, [limit])).map(({ run }) => run),
+
+    async lanes(limit) {
+      const lanes = await rows<LaneDemand & { pool: string; oldest_ready_ms: number | null }>(
+        "read the lanes",
+        LANES,
+        [limit],
+      );
+      return lanes.map(({ oldest_ready_ms: oldestReadyMs, ...lane }) => ({ ...lane, oldestReadyMs }));
+    },
 
     async backlog() {
       const [row] = await rows<{ ready: number; running: number; oldest_ready_ms: number }>(

@@ -137,6 +137,25 @@ export function ledgerReadContract(open: OpenStores): void {
       expect((await running()).map(({ run }) => run.runId)).toEqual([second.runId]);
     });
 
+    it("tells what waits and what runs in each lane, the longest wait first", async () => {
+      const { ledger, accept, tenant, pool, worker, claim, directory } = await storeWorld(open);
+      const other = tenantId(unique("tenant"));
+      await directory.addTenant(other, pool);
+      const [running, waiting] = [newKey(), newKey()];
+      for (const one of [running, waiting]) await accept(one);
+      await claim(await worker(), running);
+      await accept(newKey(), { tenant: other });
+      await accept(newKey(), { lane: "cron" });
+      const lanes = (await ledger.lanes(1_000)).filter((lane) => lane.pool === pool);
+      const waited = expect.any(Number) as number;
+      expect(lanes).toEqual([
+        { tenant, pool, lane: "main", ready: 1, running: 1, oldestReadyMs: waited },
+        { tenant: other, pool, lane: "main", ready: 1, running: 0, oldestReadyMs: waited },
+        { tenant, pool, lane: "cron", ready: 1, running: 0, oldestReadyMs: waited },
+      ]);
+      expect(await ledger.lanes(1)).toHaveLength(1);
+    });
+
     it("tells what failed lately, the last one first, and forgets what is redriven", async () => {
       const { ledger, accept, tenant, worker, claim, finish } = await storeWorld(open);
       const by = await worker();
