@@ -43,7 +43,7 @@ import { listRuns, readSteps } from "./run-reads.ts";
 import { SEAL_THRESHOLD_ROWS } from "./seal.ts";
 import { inTenant } from "./tenant-scope.ts";
 
-/** How long a worker's advisory lock must have been found free before it counts as dead (000005_workers.sql). */
+/** How long a worker's advisory lock must have been found free before it counts as dead (000007_workers.sql). */
 export const LOCK_FREE_MS = 400;
 
 export interface PostgresRunLedgerOptions {
@@ -53,7 +53,7 @@ export interface PostgresRunLedgerOptions {
   readonly lockFreeMs?: number;
 }
 
-// One call each: the functions decide and write in one transaction (migrate/sql/000003 to 000006).
+// One call each: the functions decide and write in one transaction (migrate/sql/000003 to 000009).
 const ACCEPT = "/* ledger.accept */ SELECT * FROM accept_runs($1, $2)";
 const ANSWER = "/* ledger.answer */ SELECT * FROM answer_run($1, $2)";
 const CLAIM =
