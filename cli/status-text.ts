@@ -1,7 +1,8 @@
-import type { DeploymentView, StoreView } from "../server/supervisor/view.ts";
+import type { ActivityView, DeploymentView, StoreView } from "../server/supervisor/view.ts";
 import { formatDuration } from "./duration.ts";
 import { scalingText } from "./scale/scaling-text.ts";
 import { table } from "./table.ts";
+import { clip, textTable } from "./text-table.ts";
 
 /** A deployment for people: what it is, what runs, what waits. */
 export function statusText(view: DeploymentView, now: number): string {
@@ -28,7 +29,8 @@ export function statusText(view: DeploymentView, now: number): string {
     lines.push("", table([["INSTANCE", "STATE", "PID", "UP", "RESTARTS", "URL"], ...rows]));
   }
   const stores = Object.entries(view.stores);
-  if (stores.length > 0) lines.push("", table([["STORE", "MODE", "STATE", "PID"], ...stores.map(storeRow)]));
+  if (stores.length > 0)
+    lines.push("", table([["STORE", "MODE", "STATE", "PID", "LATENCY"], ...stores.map(storeRow)]));
   if (view.tenants.length > 0) {
     const rows = view.tenants.map(({ disabled, id, pool }) => [id, disabled ? `${pool} (disabled)` : pool]);
     lines.push("", table([["TENANT", "POOL"], ...rows]));
@@ -36,8 +38,46 @@ export function statusText(view: DeploymentView, now: number): string {
   if (view.scaling !== undefined && view.phase !== "stopped") {
     lines.push("", scalingText(view.scaling, now));
   }
+  if (view.activity !== undefined) lines.push(...activityText(view.activity, now));
   if (view.phase !== "stopped") lines.push("", queueText(view.queue));
   return lines.join("\n");
+}
+
+/** Rows of a list; --json and --watch have more. */
+const SHOWN = 5;
+
+/** Lanes in which something waits, the longest runs and the last failures, where there are any. */
+function activityText({ failures, lanes, running }: ActivityView, now: number): string[] {
+  const ago = (iso: string): string => formatDuration(Math.max(0, now - Date.parse(iso)));
+  const lists = [
+    textTable(
+      ["LANE", "TENANT", "WAITING", "OLDEST", "RUNNING"],
+      lanes
+        .filter(({ ready }) => ready > 0)
+        .map(({ lane, oldestReadyMs, ready, running: busy, tenant }) => [
+          ...[lane, tenant, String(ready), formatDuration(oldestReadyMs ?? 0), String(busy)],
+        ])
+        .slice(0, SHOWN),
+    ),
+    textTable(
+      ["RUNNING", "TENANT", "SESSION", "STEP", "FOR"],
+      running
+        .slice(0, SHOWN)
+        .map(({ runId, sessionKey, startedAt, steps, tenant, tool }) => [
+          ...[runId, tenant, clip(sessionKey, 40), `${steps + 1} ${tool ?? "model"}`, ago(startedAt)],
+        ]),
+    ),
+    textTable(
+      ["FAILED", "TENANT", "SESSION", "STATUS", "AGO", "CAUSE"],
+      failures
+        .slice(0, SHOWN)
+        .map(({ endedAt, error, runId, sessionKey, status, tenant }) => [
+          ...[runId, tenant, clip(sessionKey, 40), status, ago(endedAt)],
+          error === null ? "-" : clip(`${error.kind}: ${error.message}`, 60),
+        ]),
+    ),
+  ];
+  return lists.filter((list) => list.includes("\n")).flatMap((list) => ["", list]);
 }
 
 const NO_UI = "none (npm install -g openclaw, or up --control-ui DIR)";
@@ -45,11 +85,12 @@ const NO_UI = "none (npm install -g openclaw, or up --control-ui DIR)";
 const headline = ({ name, phase, topology }: DeploymentView): string =>
   `${name} (${topology}) is ${phase === "stopped" ? "stopped" : phase}`;
 
-const storeRow = ([name, { healthy, mode, pid }]: [string, StoreView]): string[] => [
+const storeRow = ([name, { healthy, latencyMs, mode, pid }]: [string, StoreView]): string[] => [
   name,
   mode,
   healthy ? "healthy" : "down",
   pid === undefined ? "-" : String(pid),
+  latencyMs === undefined ? "-" : `${latencyMs} ms`,
 ];
 
 export function queueText(queue: DeploymentView["queue"]): string {

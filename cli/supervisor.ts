@@ -88,8 +88,9 @@ export async function currentView({ clock, deployment }: CliContext): Promise<De
     const { supervisorDatabase } = await import("../server/supervisor-database.ts");
     const database = supervisorDatabase();
     const observation = await createMonitor(clock, () => database.observe({ url })).latest(0);
+    const activity = observation && (await createMonitor(clock, () => database.activity({ url })).latest(0));
     // One that did not answer would not say goodbye either.
     void database.close().catch(() => {});
-    return observation;
+    return observation && { observation, activity };
   });
 }

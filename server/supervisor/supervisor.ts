@@ -66,13 +66,15 @@ interface Before {
 /** Whoever creates one must hold the lock of the data directory. */
 export function createSupervisor(parts: SupervisorParts): Supervisor {
   const { book, clock, database, logger, provisioner, stores } = parts;
-  const monitor = createMonitor(clock, async () => {
+  const postgresUrl = (): string => {
     const url = book.secrets().urls.postgres;
     if (url === undefined) throw new HAError("NOT_RUNNING", "PostgreSQL was never started");
-    return database.observe({ url });
-  });
+    return url;
+  };
+  const monitor = createMonitor(clock, async () => database.observe({ url: postgresUrl() }));
+  const activity = createMonitor(clock, async () => database.activity({ url: postgresUrl() }));
   const newcomers = joining(clock);
-  const seen = inspector(parts, monitor, newcomers);
+  const seen = inspector(parts, monitor, activity, newcomers);
   let following: Promise<void> | null = null;
   let engaged = false;
   let applying: AbortController | null = null;
