@@ -10,6 +10,7 @@ import type { RunQueue } from "../ports/run-queue.ts";
 import type { ScalingStore } from "../ports/scaling-store.ts";
 import type { SessionStore } from "../ports/session-store.ts";
 import type { SubagentStore } from "../ports/subagent-store.ts";
+import { bodyStore } from "../bodies/body-store.ts";
 import { asHAError } from "../core/errors.ts";
 import { announcer } from "../subagents/announcer.ts";
 import { archive } from "./archiver.ts";
@@ -69,8 +70,9 @@ export async function startControl(deps: ControlDeps): Promise<ControlHandle> {
   const life = Buffer.from(deps.random.bytes(4)).toString("hex");
   const holder = `${deps.instance}.${life}`;
   const sizes = scaler({ ...deps, laneWidths: deps.catalog.laneWidths, holder });
-  const jobs = cronRunner({ ...deps, holder });
-  const children = announcer(deps);
+  const bodies = bodyStore(deps);
+  const jobs = cronRunner({ ...deps, bodies, holder });
+  const children = announcer({ ...deps, bodies });
   const every = (
     name: string,
     intervalMs: number,
