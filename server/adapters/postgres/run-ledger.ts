@@ -5,8 +5,8 @@ import type { Lane } from "../../core/lane.ts";
 import { LEASE_TTL_MS } from "../../core/lease.ts";
 import { MAX_FAILURES } from "../../core/run.ts";
 import type { GrantRef, HeartbeatAnswer, ReadyCursor, RunLedger } from "../../ports/run-ledger.ts";
-import { translated } from "./errors.ts";
 import { jsonbParameter } from "./json.ts";
+import { rowsOf } from "./query.ts";
 import { type GrantRow, grantOf, messageItems, type RunJson, stepItems } from "./rows.ts";
 import {
   abortAnswer,
@@ -36,7 +36,7 @@ import { listRuns } from "./run-reads.ts";
 import { SEAL_THRESHOLD_ROWS } from "./seal.ts";
 import { inTenant } from "./tenant-scope.ts";
 
-/** How long a worker's advisory lock must have been found free before it counts as dead (000005_workers.sql). */
+/** How long a worker's advisory lock must have been found free before it counts as dead (000007_workers.sql). */
 export const LOCK_FREE_MS = 400;
 
 export interface PostgresRunLedgerOptions {
@@ -46,7 +46,7 @@ export interface PostgresRunLedgerOptions {
   readonly lockFreeMs?: number;
 }
 
-// One call each: the functions decide and write in one transaction (migrate/sql/000003 to 000006).
+// One call each: the functions decide and write in one transaction (migrate/sql/000003 to 000009).
 const ACCEPT = "/* ledger.accept */ SELECT * FROM accept_runs($1, $2)";
 const ANSWER = "/* ledger.answer */ SELECT * FROM answer_run($1, $2)";
 const CLAIM =
@@ -80,11 +80,7 @@ export function postgresRunLedger(options: PostgresRunLedgerOptions): RunLedger 
   const lockFreeMs = options.lockFreeMs ?? LOCK_FREE_MS;
   const maxQueued = options.maxQueuedPerSession ?? 1_000;
 
-  const rows = <Row extends pg.QueryResultRow>(
-    doing: string,
-    text: string,
-    values: unknown[],
-  ): Promise<Row[]> => translated(doing, async () => (await pool.query<Row>(text, values)).rows);
+  const rows = rowsOf(pool);
 
   return {
     async accept(batch) {

@@ -4,9 +4,9 @@ import type { Subagent } from "../../core/subagent.ts";
 import { acceptedOrRefused } from "../../ports/accepted-run.ts";
 import type { AcceptRequest } from "../../ports/run-ledger.ts";
 import type { AnnounceAnswer, Announcement, SpawnAnswer, SubagentStore } from "../../ports/subagent-store.ts";
-import { translated } from "./errors.ts";
 import { jsonbParameter } from "./json.ts";
 import { acceptAnswer, acceptItem, type AcceptRow, answersInOrder, guardItem } from "./ledger-rows.ts";
+import { rowsOf } from "./query.ts";
 import { inTenant } from "./tenant-scope.ts";
 
 export interface PostgresSubagentStoreOptions {
@@ -32,16 +32,12 @@ interface ChildRow {
   readonly run: RunRecord;
 }
 
-/** SubagentStore on PostgreSQL (migrate/sql/000022_subagents.sql). */
+/** SubagentStore on PostgreSQL (migrate/sql/000014_subagents.sql). */
 export function postgresSubagentStore({
   pool,
   maxQueuedPerSession = 1_000,
 }: PostgresSubagentStoreOptions): SubagentStore {
-  const rows = <Row extends pg.QueryResultRow>(
-    doing: string,
-    text: string,
-    values: unknown[],
-  ): Promise<Row[]> => translated(doing, async () => (await pool.query<Row>(text, values)).rows);
+  const rows = rowsOf(pool);
 
   return {
     async spawn({ grant, child, accept, maxDepth, maxOpen }) {

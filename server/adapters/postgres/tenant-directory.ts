@@ -3,7 +3,7 @@ import type pg from "pg";
 import { HAError } from "../../core/errors.ts";
 import type { TenantId } from "../../core/ids.ts";
 import type { TenantDirectory, TenantRecord } from "../../ports/directory.ts";
-import { translated } from "./errors.ts";
+import { rowsOf } from "./query.ts";
 
 const AUTHENTICATE = "/* directory.authenticate */ SELECT * FROM authenticate($1)";
 const TENANTS = "/* directory.tenants */ SELECT * FROM list_tenants()";
@@ -29,11 +29,7 @@ interface TenantRow {
  * the URL that migrated the database); the application's role may only authenticate and list.
  */
 export function postgresTenantDirectory({ pool }: { readonly pool: pg.Pool }): TenantDirectory {
-  const rows = <Row extends pg.QueryResultRow>(
-    doing: string,
-    text: string,
-    values: unknown[],
-  ): Promise<Row[]> => translated(doing, async () => (await pool.query<Row>(text, values)).rows);
+  const rows = rowsOf(pool);
   const tenants = async (): Promise<TenantRecord[]> =>
     (await rows<TenantRow>("list tenants", TENANTS, [])).map(tenantRecord);
 

@@ -1,38 +1,9 @@
 -- Subagents: runs that a run has spawned, in sessions of their own, and the announcement of their ends to the parent's.
---   compatible: yes; a worker of the previous release has no tools and spawns nothing
---   lock: sessions, exclusively, for a moment (columns without a default rewrite nothing)
+--   compatible: first revision
+--   lock: none that matters (new functions)
 --
 -- A spawn accepts the child's run and records whose child it is in one statement; an announcement accepts the parent's
 -- run and records that it was made in one statement. So neither can happen twice or get lost between two.
-
-ALTER TABLE sessions ADD COLUMN spawned_by text COLLATE "C", ADD COLUMN spawn_depth integer;
-COMMENT ON COLUMN sessions.spawned_by IS 'key of the session whose run spawned this one; NULL for all but subagents';
-
-CREATE TABLE subagent_runs (
-  tenant_id        text COLLATE "C" NOT NULL,
-  run_id           text COLLATE "C" NOT NULL,
-  session_key      text COLLATE "C" NOT NULL,
-  requester_run_id text COLLATE "C" NOT NULL,
-  requester_key    text COLLATE "C" NOT NULL,
-  task             text NOT NULL,
-  label            text,
-  cleanup          text NOT NULL CHECK (cleanup IN ('keep', 'delete')),
-  created_at       timestamptz NOT NULL DEFAULT clock_timestamp(),
-  announced_at     timestamptz,
-  announcement     text,
-  PRIMARY KEY (tenant_id, run_id)
-);
-COMMENT ON COLUMN subagent_runs.announcement IS 'run of the parent''s session that tells of the end; NULL with announced_at set: there was nobody left to tell';
-CREATE INDEX subagent_runs_open ON subagent_runs (tenant_id, requester_key) WHERE announced_at IS NULL;
-CREATE INDEX subagent_runs_children ON subagent_runs (tenant_id, requester_key, created_at DESC);
-CREATE INDEX subagent_runs_recent ON subagent_runs (tenant_id, created_at DESC);
-
-ALTER TABLE subagent_runs ENABLE ROW LEVEL SECURITY;
-ALTER TABLE subagent_runs FORCE ROW LEVEL SECURITY;
-CREATE POLICY every_tenant ON subagent_runs TO openclaw_ha_owner USING (true) WITH CHECK (true);
-CREATE POLICY own_tenant ON subagent_runs TO openclaw_ha_app USING (tenant_id = current_setting('openclaw_ha.tenant', true))
-  WITH CHECK (tenant_id = current_setting('openclaw_ha.tenant', true));
-GRANT SELECT ON subagent_runs TO openclaw_ha_app;
 
 -- One child as the processes know it (core/subagent.ts, Subagent).
 CREATE FUNCTION subagent(c subagent_runs) RETURNS jsonb LANGUAGE sql IMMUTABLE AS $$
@@ -155,6 +126,7 @@ BEGIN
   WHERE b.ord = ANY (v_told) AND c.tenant_id = b.t AND c.run_id = b.r;
 END $$;
 
-REVOKE ALL ON FUNCTION spawn_subagent(jsonb, integer), ended_subagents(text, text, integer), announce_subagents(jsonb, integer) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION spawn_subagent(jsonb, integer), ended_subagents(text, text, integer), announce_subagents(jsonb, integer)
-  TO openclaw_ha_app;
+REVOKE ALL ON FUNCTION spawn_subagent(jsonb, integer), ended_subagents(text, text, integer),
+  announce_subagents(jsonb, integer) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION spawn_subagent(jsonb, integer), ended_subagents(text, text, integer),
+  announce_subagents(jsonb, integer) TO openclaw_ha_app;

@@ -1,5 +1,5 @@
 -- Gives the planner something to know before there is anything to know.
---   compatible: yes
+--   compatible: first revision
 --   lock: none that matters (short inserts into tables that are still empty)
 --
 -- Plans of the functions are made at their first call and kept until the tables are analysed again. On empty tables
@@ -7,6 +7,10 @@
 -- statistics and 35 ms, and growing, without. So the tables are filled with rows of the usual shape, analysed and
 -- emptied: ANALYZE of an empty table keeps what it knew. The thresholds keep autovacuum from learning from the first
 -- handful of rows, which are of one tenant and often of one session.
+--
+-- It comes after all indexes: CREATE INDEX counts the rows of its table, and of an empty one the planner believes from
+-- then on that it has hardly any. A later migration that makes an index on one of these tables does the same again where
+-- there are no tenants yet; in any other database CREATE INDEX has counted what is true.
 INSERT INTO tenants (tenant_id) SELECT 'example-' || t FROM generate_series(1, 4) t;
 INSERT INTO sessions (tenant_id, session_key, session_id, agent_id)
   SELECT 'example-' || t, 'agent:main:' || s, s::text, 'main' FROM generate_series(1, 4) t, generate_series(1, 500) s;
