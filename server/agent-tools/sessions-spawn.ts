@@ -147,6 +147,8 @@ async function spawn(
         `this session has ${maxChildren} open subagents already (agents.defaults.subagents.maxChildrenPerAgent); ` +
           "wait for one of them to end",
       );
+    case "stopped":
+      return refusal("error", "the run was stopped: it starts no subagents any more");
     case "refused":
       return refusal("error", `the subagent was not accepted: ${answer.reason}`);
     case "fenced":

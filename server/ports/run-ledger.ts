@@ -53,7 +53,7 @@ export type AcceptAnswer =
 /** A run that was answered without a model: it is recorded when its answer is known. */
 export interface AnswerRequest extends Pick<
   AcceptRequest,
-  "tenant" | "runId" | "sessionKey" | "agentId" | "requestHash" | "newSessionId"
+  "tenant" | "runId" | "sessionKey" | "agentId" | "lane" | "requestHash" | "newSessionId"
 > {
   readonly result: RunResult;
   /** Rows of the transcript: what was asked and what was answered. */
@@ -313,10 +313,13 @@ export interface RunLedger {
   /** Live workers, for reclaiming what dead consumers hold in the queue and for `status`. */
   workers(): Promise<WorkerView[]>;
 
-  /** With `sessionKey` and no `runId`: every open run of the session. */
+  /**
+   * With `sessionKey` and no `runId`: every open run of the session. `stopSubagents`: what the run or the session has
+   * spawned is marked as to be stopped in the same write (SubagentStore.stopping).
+   */
   abort(
     tenant: TenantId,
-    target: { readonly runId?: RunId; readonly sessionKey?: SessionKey },
+    target: { readonly runId?: RunId; readonly sessionKey?: SessionKey; readonly stopSubagents?: boolean },
   ): Promise<AbortAnswer[]>;
   /**
    * Queues an ended run again, behind what the session has queued; answers null for an unknown run. It starts anew:

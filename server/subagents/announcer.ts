@@ -60,7 +60,7 @@ export function announcer(deps: AnnouncerDeps): Announcer {
         await Promise.all(
           ended.map(async (one) => ({
             child: one.child,
-            accept: one.requesterExists ? await storeInput(deps.bodies, announcementOf(deps, one)) : null,
+            accept: one.isAwaited ? await storeInput(deps.bodies, announcementOf(deps, one)) : null,
           })),
         ),
       );

@@ -7,6 +7,7 @@ import type { StoredBody, TranscriptRow } from "../../core/transcript.ts";
 import type { Clock } from "../../ports/clock.ts";
 import type { SteeredRun } from "../../ports/run-ledger.ts";
 import type { Segment } from "../../ports/session-store.ts";
+import type { StoredSubagent } from "./subagents.ts";
 
 /** What authenticates one token; the token itself is not kept. */
 export interface StoredToken {
@@ -153,6 +154,8 @@ export interface MemoryStoreState {
   readonly workers: Map<WorkerId, StoredWorker>;
   /** Ready sessions, the one that has waited longest first. */
   readonly ready: Set<StoredSession>;
+  /** In the order of their spawns. */
+  readonly subagents: StoredSubagent[];
   /** A larger token than every one before it, of any session: so tokens grow even over delete and create. */
   nextToken(): FencingToken;
   nextReadyNo(): number;
@@ -169,6 +172,7 @@ export function memoryStoreState(deps: { readonly clock: Pick<Clock, "now"> }): 
     sharedSecrets: new Map(),
     workers: new Map(),
     ready: new Set(),
+    subagents: [],
     nextToken: () => ++token,
     nextReadyNo: () => ++readyNo,
   };

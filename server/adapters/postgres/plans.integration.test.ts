@@ -243,6 +243,7 @@ describe.each(["as migrated, never analysed with data", "analysed"])(
             runId: runId(`${name}-answered`),
             sessionKey: key(7),
             agentId: agentId("main"),
+            lane: "main",
             requestHash: "00",
             newSessionId: "n",
             result: { text: "fine", stopReason: "stop" },
@@ -251,7 +252,7 @@ describe.each(["as migrated, never analysed with data", "analysed"])(
           }),
         "list runs": () => ledger.list(tenant, { limit: 20 }),
         "abort run": () => ledger.abort(tenant, { runId: runId(`${name}-2`) }),
-        "abort session": () => ledger.abort(tenant, { sessionKey: key(3) }),
+        "abort session": () => ledger.abort(tenant, { sessionKey: key(3), stopSubagents: true }),
         redrive: () => ledger.redrive(tenant, runId(`${name}-9`)),
         backlog: () => ledger.backlog(),
       };

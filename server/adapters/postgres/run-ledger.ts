@@ -64,7 +64,7 @@ const SWEEP = "/* ledger.sweep */ SELECT * FROM sweep($1, $2, $3)";
 const READY =
   "/* ledger.ready */ SELECT *, ready_since::text AS since FROM ready_sessions($1, $2, $3, $4, $5)";
 const WORKERS = "/* ledger.workers */ SELECT * FROM live_workers()";
-const ABORT = "/* ledger.abort */ SELECT * FROM abort_runs($1, $2, $3)";
+const ABORT = "/* ledger.abort */ SELECT * FROM abort_runs($1, $2, $3, $4)";
 const REDRIVE = "/* ledger.redrive */ SELECT * FROM redrive_run($1, $2)";
 const BY_ID = "/* ledger.by_id */ SELECT * FROM runs_by_id($1)";
 const BACKLOG = "/* ledger.backlog */ SELECT * FROM backlog()";
@@ -195,8 +195,13 @@ export function postgresRunLedger(options: PostgresRunLedgerOptions): RunLedger 
       return (await rows<WorkerRow>("list workers", WORKERS, [])).map(workerView);
     },
 
-    async abort(tenant, { runId, sessionKey }) {
-      const found = await rows<AbortRow>("abort runs", ABORT, [tenant, runId ?? null, sessionKey ?? null]);
+    async abort(tenant, { runId, sessionKey, stopSubagents = false }) {
+      const found = await rows<AbortRow>("abort runs", ABORT, [
+        tenant,
+        runId ?? null,
+        sessionKey ?? null,
+        stopSubagents,
+      ]);
       if (found.length === 0 && runId !== undefined) return [{ kind: "unknown" }];
       return found.map(abortAnswer);
     },
