@@ -5,7 +5,7 @@ import type { QueueMode } from "../../core/queue-mode.ts";
 import type { FencingToken, RunError, RunInput, RunResult, RunStatus } from "../../core/run.ts";
 import type { StoredBody, TranscriptRow } from "../../core/transcript.ts";
 import type { Clock } from "../../ports/clock.ts";
-import type { SteeredRun } from "../../ports/run-ledger.ts";
+import type { SteeredRun, Step } from "../../ports/run-ledger.ts";
 import type { Segment } from "../../ports/session-store.ts";
 import type { StoredSubagent } from "./subagents.ts";
 
@@ -19,13 +19,6 @@ export interface StoredToken {
 
 /** A transcript row; its body is null once it has been sealed into a segment. */
 export type StoredRow = Omit<TranscriptRow, "body"> & { body: StoredBody | null };
-
-export interface StoredStep {
-  readonly kind: "model" | "tool_started" | "tool_result";
-  readonly toolCallId?: string;
-  readonly toolName?: string;
-  readonly idempotent?: boolean;
-}
 
 export interface StoredRun {
   readonly tenant: TenantId;
@@ -51,7 +44,7 @@ export interface StoredRun {
   result: RunResult | null;
   error: RunError | null;
   /** By stepNo: a step that is sent again replaces nothing. */
-  readonly steps: Map<number, StoredStep>;
+  readonly steps: Map<number, Step & { readonly at: number }>;
   /** Its row in the transcript; null until the first claim, and again after a redrive. */
   userMessageId: string | null;
   /** Which grant ended it and what came after, so that a repeated `finish` is answered alike. */

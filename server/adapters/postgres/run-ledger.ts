@@ -4,7 +4,14 @@ import type { SessionKey, TenantId, WorkerId } from "../../core/ids.ts";
 import type { Lane } from "../../core/lane.ts";
 import { LEASE_TTL_MS } from "../../core/lease.ts";
 import { MAX_FAILURES } from "../../core/run.ts";
-import type { GrantRef, HeartbeatAnswer, ReadyCursor, RunLedger } from "../../ports/run-ledger.ts";
+import type { LaneDemand } from "../../core/scaling.ts";
+import type {
+  GrantRef,
+  HeartbeatAnswer,
+  ReadyCursor,
+  RunLedger,
+  RunningRun,
+} from "../../ports/run-ledger.ts";
 import { jsonbParameter } from "./json.ts";
 import { rowsOf } from "./query.ts";
 import { type GrantRow, grantOf, messageItems, type RunJson, stepItems } from "./rows.ts";
@@ -32,7 +39,7 @@ import {
   type WorkerRow,
 } from "./ledger-rows.ts";
 import { answeredRun, answerItem, type AnswerRow } from "./ledger-answer.ts";
-import { listRuns } from "./run-reads.ts";
+import { listRuns, readSteps } from "./run-reads.ts";
 import { SEAL_THRESHOLD_ROWS } from "./seal.ts";
 import { inTenant } from "./tenant-scope.ts";
 
@@ -68,6 +75,9 @@ const ABORT = "/* ledger.abort */ SELECT * FROM abort_runs($1, $2, $3, $4)";
 const REDRIVE = "/* ledger.redrive */ SELECT * FROM redrive_run($1, $2)";
 const BY_ID = "/* ledger.by_id */ SELECT * FROM runs_by_id($1)";
 const BACKLOG = "/* ledger.backlog */ SELECT * FROM backlog()";
+const RUNNING = "/* ledger.running */ SELECT run, steps, step FROM running_runs($1)";
+const LANES = "/* ledger.lanes */ SELECT * FROM lane_backlog($1)";
+const FAILURES = "/* ledger.failures */ SELECT run FROM failed_runs($1)";
 
 /** The key of a worker's session advisory lock: the first 8 bytes of SHA-256 of its id, as PostgreSQL's bigint. */
 export const workerLockKey = (worker: WorkerId): string =>
@@ -232,6 +242,22 @@ export function postgresRunLedger(options: PostgresRunLedgerOptions): RunLedger 
     },
 
     list: (tenant, filter) => inTenant(pool, tenant, "list runs", (query) => listRuns(query, tenant, filter)),
+
+    steps: (tenant, run) => inTenant(pool, tenant, "read steps", (query) => readSteps(query, tenant, run)),
+
+    running: (limit) => rows<RunningRun & { run: RunJson }>("list running runs", RUNNING, [limit]),
+
+    failures: async (limit) =>
+      (await rows<{ run: RunJson }>("list failed runs", FAILURES, [limit])).map(({ run }) => run),
+
+    async lanes(limit) {
+      const lanes = await rows<LaneDemand & { pool: string; oldest_ready_ms: number | null }>(
+        "read the lanes",
+        LANES,
+        [limit],
+      );
+      return lanes.map(({ oldest_ready_ms: oldestReadyMs, ...lane }) => ({ ...lane, oldestReadyMs }));
+    },
 
     async backlog() {
       const [row] = await rows<{ ready: number; running: number; oldest_ready_ms: number }>(
