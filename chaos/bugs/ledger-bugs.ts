@@ -1,8 +1,7 @@
 import type { PlantedBug } from "./planted-bug.ts";
 
-const GRANTS = "migrate/sql/000004_grants.sql";
-const START_NEXT = "migrate/sql/000019_queue_modes_grant.sql";
-const ACCEPT = "migrate/sql/000018_queue_modes_accept.sql";
+const GRANTS = "migrate/sql/000035_tenant_pools.sql";
+const ACCEPT = "migrate/sql/000034_tenant_limits.sql";
 const WORKERS = "migrate/sql/000005_workers.sql";
 
 /** Bugs of what PostgreSQL decides: leases, tokens, order, idempotency. */
@@ -14,7 +13,7 @@ export const LEDGER_BUGS: readonly PlantedBug[] = [
     trial: "busy",
     edits: [
       {
-        file: START_NEXT,
+        file: GRANTS,
         find: "SELECT l.tenant_id, l.session_key, l.fencing_token + 1 AS token, l.pool, l.head_seq,",
         replace:
           "SELECT l.tenant_id, l.session_key, greatest(l.fencing_token, 1) AS token, l.pool, l.head_seq,",
@@ -111,7 +110,7 @@ export const LEDGER_BUGS: readonly PlantedBug[] = [
     trial: "busy",
     edits: [
       {
-        file: START_NEXT,
+        file: GRANTS,
         find: "      ORDER BY r.run_order LIMIT 1",
         replace: "      ORDER BY r.run_order DESC LIMIT 1",
       },

@@ -1,4 +1,5 @@
 import { memoryObjectStore } from "../adapters/memory/object-store.ts";
+import { memoryRateLimiter } from "../adapters/memory/rate-limiter.ts";
 import { embeddedAgentRuntime } from "../adapters/embedded-agent/agent-runtime.ts";
 import { noEventBus } from "../adapters/none/event-bus.ts";
 import { noRunQueue } from "../adapters/none/run-queue.ts";
@@ -57,6 +58,7 @@ await startWorker({
   ...ports,
   objects: memoryObjectStore(),
   vault: { credential: () => Promise.resolve(null) },
+  rateLimiter: memoryRateLimiter({ clock: systemClock }),
   runtime: embeddedAgentRuntime(base),
   keepLease: threadKeeper({
     clock: systemClock,

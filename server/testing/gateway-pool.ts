@@ -1,6 +1,7 @@
 import { memoryCronStore } from "../adapters/memory/cron-store.ts";
 import { memoryEventBus } from "../adapters/memory/event-bus.ts";
 import { memoryObjectStore } from "../adapters/memory/object-store.ts";
+import { memoryRateLimiter } from "../adapters/memory/rate-limiter.ts";
 import { memoryRunLedger } from "../adapters/memory/run-ledger.ts";
 import { memoryRunQueue } from "../adapters/memory/run-queue.ts";
 import { memorySessionStore } from "../adapters/memory/session-store.ts";
@@ -63,6 +64,7 @@ export async function gatewayPool(options: { readonly clock?: Clock } = {}) {
   const link = { deaf: false, busHealthy: true };
   const heard = gatewayBus(bus.port, link);
   const objects = breakable(memoryObjectStore());
+  const rateLimiter = memoryRateLimiter({ clock });
   const tokens: readonly (readonly [TenantId, string, readonly string[]])[] = [
     [ACME, ACME_TOKEN, ["operator.admin"]],
     [OTHER, OTHER_TOKEN, ["operator.admin"]],
@@ -81,6 +83,7 @@ export async function gatewayPool(options: { readonly clock?: Clock } = {}) {
     subagents,
     queue: queue.port,
     bus: heard,
+    rateLimiter,
     objects: objects.port,
     clock,
     random,
@@ -112,6 +115,7 @@ export async function gatewayPool(options: { readonly clock?: Clock } = {}) {
     queue,
     bus,
     objects,
+    rateLimiter,
 
     deps,
   };
