@@ -11,6 +11,7 @@ import type {
   RunStatus,
 } from "../core/run.ts";
 import type { LaneDemand } from "../core/scaling.ts";
+import type { LimitReason } from "../core/tenant-limits.ts";
 import type { SessionPatch } from "../core/session.ts";
 import type { NewMessage, TranscriptRow } from "../core/transcript.ts";
 import type { ReadySession } from "./run-queue.ts";
@@ -49,7 +50,7 @@ export type AcceptAnswer =
   /** Same key, another text or another session. Nothing is told about the run that has the key. */
   | { readonly kind: "conflict" }
   /** Nothing was accepted; a retry may be. */
-  | { readonly kind: "refused"; readonly reason: "session-queue-full" | "tenant-disabled" };
+  | { readonly kind: "refused"; readonly reason: "session-queue-full" | "tenant-disabled" | LimitReason };
 
 /** A run that was answered without a model: it is recorded when its answer is known. */
 export interface AnswerRequest extends Pick<
