@@ -27,6 +27,7 @@ import { taskMethods } from "./methods/tasks.ts";
 import { gatewayMetrics } from "./metrics.ts";
 import { presence } from "./presence.ts";
 import { DEFAULT_LIMITS } from "./protocol/limits.ts";
+import { gatewayTenantLimits } from "./tenant-limits.ts";
 import { sessionsFeed } from "./sessions-feed.ts";
 import { TextPace } from "./text-pace.ts";
 
@@ -59,9 +60,11 @@ export function assembleGateway(deps: GatewayDeps): {
     metrics,
     feed: (tenant) => (audience) => sessionsFeed({ tenant, audience, sessions, catalog, clock }),
   });
+  const tenantLimits = gatewayTenantLimits(deps);
   const gateway: GatewayContext = {
     ...deps,
     limits,
+    tenantLimits,
     bodies,
     hub,
     backlog,
@@ -71,8 +74,10 @@ export function assembleGateway(deps: GatewayDeps): {
     draining,
     startedAt: clock.monotonic(),
     bootId: random.uuid(),
-    authenticator: authenticator(deps.directory, clock),
-    acceptor: runAcceptor({ ...deps, bodies, limits }),
+    authenticator: authenticator(deps.directory, clock, (found) =>
+      tenantLimits.note(found.tenant, found.limits),
+    ),
+    acceptor: runAcceptor({ ...deps, bodies, limits, tenantLimits }),
     presence: presence({
       instance: settings.instance,
       version: settings.version,

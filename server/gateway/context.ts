@@ -6,6 +6,7 @@ import type { TenantDirectory } from "../ports/directory.ts";
 import type { EventBus } from "../ports/event-bus.ts";
 import type { Logger } from "../ports/logger.ts";
 import type { ObjectStore } from "../ports/object-store.ts";
+import type { RateLimiter } from "../ports/rate-limiter.ts";
 import type { Random } from "../ports/random.ts";
 import type { RunLedger } from "../ports/run-ledger.ts";
 import type { RunQueue } from "../ports/run-queue.ts";
@@ -22,6 +23,7 @@ import type { OpenAnswers } from "./http/open-answers.ts";
 import type { MethodRegistry } from "./methods/registry.ts";
 import type { GatewayMetrics } from "./metrics.ts";
 import type { Presence } from "./presence.ts";
+import type { GatewayTenantLimits } from "./tenant-limits.ts";
 import type { GatewayLimits } from "./protocol/limits.ts";
 
 /** What a gateway is started with beside its ports. */
@@ -53,6 +55,7 @@ export interface GatewayDeps {
   readonly subagents: SubagentStore;
   readonly queue: RunQueue;
   readonly bus: EventBus;
+  readonly rateLimiter: RateLimiter;
   readonly objects: ObjectStore;
   readonly clock: Clock;
   readonly random: Random;
@@ -66,6 +69,7 @@ export interface GatewayDeps {
 /** What the parts of a running gateway share. */
 export interface GatewayContext extends GatewayDeps {
   readonly limits: GatewayLimits;
+  readonly tenantLimits: GatewayTenantLimits;
   readonly authenticator: Authenticator;
   readonly bodies: Bodies;
   readonly hub: Hub;

@@ -1,3 +1,4 @@
+import { isForModelOnly } from "../core/provenance.ts";
 import type { RunEvent } from "../core/run-event.ts";
 import type { TranscriptRow } from "../core/transcript.ts";
 import type { Audience, Listener } from "./audience.ts";
@@ -157,6 +158,7 @@ export class RunTeller {
     this.audience.forEachRowReader(sessionKey, () => (anyone = true));
     if (!anyone) return;
     const tell = (message: Parameters<typeof sessionMessage>[3]): void => {
+      if (isForModelOnly(message)) return;
       const event = openEvent("session.message", sessionMessage(sessionKey, agentId, row, message));
       this.audience.forEachRowReader(sessionKey, (listener) => this.send(listener, event, false));
     };

@@ -2,6 +2,7 @@ import { setImmediate as turnOver } from "node:timers/promises";
 import { memoryCronStore } from "../adapters/memory/cron-store.ts";
 import { memoryEventBus } from "../adapters/memory/event-bus.ts";
 import { memoryObjectStore } from "../adapters/memory/object-store.ts";
+import { memoryRateLimiter } from "../adapters/memory/rate-limiter.ts";
 import { memoryRunLedger } from "../adapters/memory/run-ledger.ts";
 import { memoryRunQueue } from "../adapters/memory/run-queue.ts";
 import { memorySessionStore } from "../adapters/memory/session-store.ts";
@@ -64,6 +65,7 @@ export async function gatewayPool(options: { readonly clock?: Clock } = {}) {
   const link = { deaf: false, busHealthy: true };
   const heard = gatewayBus(bus.port, link);
   const objects = breakable(memoryObjectStore());
+  const rateLimiter = memoryRateLimiter({ clock });
   const tokens: readonly (readonly [TenantId, string, readonly string[]])[] = [
     [ACME, ACME_TOKEN, ["operator.admin"]],
     [OTHER, OTHER_TOKEN, ["operator.admin"]],
@@ -82,6 +84,7 @@ export async function gatewayPool(options: { readonly clock?: Clock } = {}) {
     subagents,
     queue: queue.port,
     bus: heard,
+    rateLimiter,
     objects: objects.port,
     clock,
     random,
@@ -121,6 +124,7 @@ export async function gatewayPool(options: { readonly clock?: Clock } = {}) {
     queue,
     bus,
     objects,
+    rateLimiter,
 
     deps,
   };
