@@ -1,6 +1,7 @@
 import type { AgentCatalog } from "../core/catalog.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { CronStore } from "../ports/cron-store.ts";
+import type { TenantDirectory } from "../ports/directory.ts";
 import type { EventBus } from "../ports/event-bus.ts";
 import type { Logger } from "../ports/logger.ts";
 import type { ObjectStore } from "../ports/object-store.ts";
@@ -29,6 +30,8 @@ const ARCHIVE_MS = 5_000;
 const SCALE_MS = 1_000;
 /** A cron job that was added or changed is seen after this at the latest; what is due by then starts on time. */
 const CRON_MS = 500;
+/** What tenants keep is measured this often, where it is limited: it is exceeded by what comes in meanwhile. */
+const STORAGE_MS = 15_000;
 /** Workers announce the ends of subagents themselves; this finds those whose worker died. */
 const ANNOUNCE_MS = 1_000;
 
@@ -41,6 +44,7 @@ export interface ControlDeps {
   readonly scaling: ScalingStore;
   readonly cron: CronStore;
   readonly subagents: SubagentStore;
+  readonly directory: Pick<TenantDirectory, "measureStorage">;
   readonly catalog: Pick<AgentCatalog, "laneWidths" | "defaultAgentId" | "mainKey" | "cronEnabled">;
   readonly clock: Clock;
   readonly random: Random;
@@ -88,6 +92,7 @@ export async function startControl(deps: ControlDeps): Promise<ControlHandle> {
     }),
     // A slow database is when sizes matter: rarer passes would lose the lease and see too little.
     every("scale", SCALE_MS, () => sizes.pass(), 0.5),
+    every("storage", STORAGE_MS, () => deps.directory.measureStorage(STORAGE_MS)),
     every("subagents", ANNOUNCE_MS, () => children.announce()),
     // It waits within its pass for what falls due, so it may take all of the time.
     ...(deps.catalog.cronEnabled ? [every("cron", CRON_MS, () => jobs.pass(CRON_MS, stop.signal), 1)] : []),
