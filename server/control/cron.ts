@@ -1,3 +1,5 @@
+import type { BodyStore } from "../bodies/body-store.ts";
+import { storeInput } from "../bodies/store-input.ts";
 import { asHAError } from "../core/errors.ts";
 import type { AgentCatalog } from "../core/catalog.ts";
 import type { TenantId } from "../core/ids.ts";
@@ -29,6 +31,7 @@ const SUMMARY_MAX = 2_000;
 
 export interface CronRunnerDeps {
   readonly cron: CronStore;
+  readonly bodies: Pick<BodyStore, "store">;
   readonly queue: Pick<RunQueue, "enqueue">;
   readonly bus: Pick<EventBus, "notify">;
   readonly catalog: Pick<AgentCatalog, "defaultAgentId" | "mainKey">;
@@ -105,11 +108,16 @@ export function cronRunner(deps: CronRunnerDeps): CronRunner {
     return nextTime(job, now) ?? (reason === "tenant-disabled" ? now + SHUT_OUT_MS : null);
   }
 
+  const withBody = async (occurrence: Occurrence): Promise<Occurrence> => ({
+    ...occurrence,
+    accept: occurrence.accept && (await storeInput(deps.bodies, occurrence.accept)),
+  });
+
   async function fire({ term, due, at }: CronWork): Promise<void> {
     if (due.length === 0) return;
     const plan = planDue(due, at);
     const occurrences = [
-      ...plan.fire.map((job) => dueOccurrence(deps, job, at)),
+      ...(await Promise.all(plan.fire.map((job) => withBody(dueOccurrence(deps, job, at))))),
       ...plan.defer.map(({ job, until }) => moveOn(dueOccurrence(deps, job, at), until)),
     ];
     const answers = await cron.fire(term, occurrences);

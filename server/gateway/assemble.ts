@@ -1,5 +1,6 @@
 import { runAcceptor } from "./accept-run.ts";
 import { authenticator } from "./authenticate.ts";
+import { Backlog } from "./backlog.ts";
 import { gatewayBodies } from "./bodies.ts";
 import type { Connection } from "./connection.ts";
 import type { GatewayContext, GatewayDeps } from "./context.ts";
@@ -28,6 +29,7 @@ import { presence } from "./presence.ts";
 import { DEFAULT_LIMITS } from "./protocol/limits.ts";
 import { gatewayTenantLimits } from "./tenant-limits.ts";
 import { sessionsFeed } from "./sessions-feed.ts";
+import { TextPace } from "./text-pace.ts";
 
 /** Puts the parts of a gateway together, without ports to listen on and without timers. */
 export function assembleGateway(deps: GatewayDeps): {
@@ -41,13 +43,16 @@ export function assembleGateway(deps: GatewayDeps): {
   const state = { draining: false };
   const bodies = gatewayBodies(deps);
   const draining = (): boolean => state.draining;
+  const backlog = new Backlog(limits, () => connections.size);
   const metrics = gatewayMetrics(settings.instance, {
     connections: () => connections.size,
     runViews: () => hub.runCount,
+    waitingBytes: () => backlog.bytes,
     draining,
   });
   const hub = new Hub({
     bus,
+    pace: new TextPace(clock, limits, backlog),
     bodies,
     clock,
     random,
@@ -62,6 +67,7 @@ export function assembleGateway(deps: GatewayDeps): {
     tenantLimits,
     bodies,
     hub,
+    backlog,
     metrics,
     connections,
     answers: new OpenAnswers(),

@@ -72,7 +72,7 @@ export class Connection implements Listener {
   constructor(gateway: GatewayContext, wire: Wire, upgrade: Upgrade) {
     this.gateway = gateway;
     this.id = gateway.random.uuid();
-    this.outbox = new Outbox(wire, gateway.limits);
+    this.outbox = new Outbox(wire, gateway.limits, gateway.backlog);
     this.openedAt = gateway.clock.monotonic();
     this.upgrade = upgrade;
     this.nonce = gateway.random.uuid();

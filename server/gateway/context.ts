@@ -14,6 +14,7 @@ import type { SessionStore } from "../ports/session-store.ts";
 import type { SubagentStore } from "../ports/subagent-store.ts";
 import type { RunAcceptor } from "./accept-run.ts";
 import type { Authenticator } from "./authenticate.ts";
+import type { Backlog } from "./backlog.ts";
 import type { Bodies } from "./bodies.ts";
 import type { CommandRegistry } from "./commands/registry.ts";
 import type { Connection } from "./connection.ts";
@@ -72,6 +73,7 @@ export interface GatewayContext extends GatewayDeps {
   readonly authenticator: Authenticator;
   readonly bodies: Bodies;
   readonly hub: Hub;
+  readonly backlog: Backlog;
   readonly acceptor: RunAcceptor;
   readonly metrics: GatewayMetrics;
   readonly presence: Presence;

@@ -1,3 +1,4 @@
+import { setImmediate as turnOver } from "node:timers/promises";
 import { memoryCronStore } from "../adapters/memory/cron-store.ts";
 import { memoryEventBus } from "../adapters/memory/event-bus.ts";
 import { memoryObjectStore } from "../adapters/memory/object-store.ts";
@@ -90,7 +91,15 @@ export async function gatewayPool(options: { readonly clock?: Clock } = {}) {
     logger,
     catalog: CATALOG,
     configView: { path: "openclaw.json", exists: true, document: { gateway: { port: 1 } }, hash: "sha256:0" },
-    settings: { instance: "gateway-1", version: "0.0.0-test", host: "127.0.0.1", port: 0, ...settings },
+    settings: {
+      instance: "gateway-1",
+      version: "0.0.0-test",
+      host: "127.0.0.1",
+      port: 0,
+      ...settings,
+      // However busy the machine, what was said is told before `say` resolves.
+      limits: { restPerTelling: 0, ...settings.limits },
+    },
   });
 
   /** Publishes while no gateway hears it, as when their subscriptions are cut; the bus's history has it. */
@@ -143,7 +152,7 @@ export type GatewayPool = Awaited<ReturnType<typeof gatewayPool>>;
 /** One attempt of a run, executed by the test: each event and the end are its to tell, one at a time. */
 export interface Hand {
   readonly grant: Grant;
-  /** Publishes events with the next numbers. */
+  /** Publishes events with the next numbers, and lets the gateways tell them. */
   say(...bodies: readonly RunEventBody[]): Promise<void>;
   /** Leaves numbers out, as if events had been published and lost. */
   skip(events: number): void;
@@ -189,6 +198,7 @@ function handOf(pool: GatewayPool, grant: Grant): Hand {
         body,
       })),
     );
+    await turnOver();
   };
   const commit = async (
     status: EndedStatus,

@@ -30,7 +30,7 @@ export function answerOne(state: MemoryStoreState, request: AnswerRequest): Answ
     sessionKey: key,
     sessionId: session.sessionId,
     agentId,
-    lane: "main",
+    lane: request.lane,
     requestHash: request.requestHash,
     input: {
       body: messages[0]?.body ?? { inline: { role: "user", content: "", timestamp: now } },

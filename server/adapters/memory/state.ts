@@ -6,8 +6,9 @@ import type { FencingToken, RunError, RunInput, RunResult, RunStatus } from "../
 import type { StoredBody, TranscriptRow } from "../../core/transcript.ts";
 import type { LimitSettings } from "../../core/tenant-limits.ts";
 import type { Clock } from "../../ports/clock.ts";
-import type { SteeredRun } from "../../ports/run-ledger.ts";
+import type { SteeredRun, Step } from "../../ports/run-ledger.ts";
 import type { Segment } from "../../ports/session-store.ts";
+import type { StoredSubagent } from "./subagents.ts";
 
 /** What authenticates one token; the token itself is not kept. */
 export interface StoredToken {
@@ -20,13 +21,6 @@ export interface StoredToken {
 
 /** A transcript row; its body is null once it has been sealed into a segment. */
 export type StoredRow = Omit<TranscriptRow, "body"> & { body: StoredBody | null };
-
-export interface StoredStep {
-  readonly kind: "model" | "tool_started" | "tool_result";
-  readonly toolCallId?: string;
-  readonly toolName?: string;
-  readonly idempotent?: boolean;
-}
 
 export interface StoredRun {
   readonly tenant: TenantId;
@@ -52,7 +46,7 @@ export interface StoredRun {
   result: RunResult | null;
   error: RunError | null;
   /** By stepNo: a step that is sent again replaces nothing. */
-  readonly steps: Map<number, StoredStep>;
+  readonly steps: Map<number, Step & { readonly at: number }>;
   /** Its row in the transcript; null until the first claim, and again after a redrive. */
   userMessageId: string | null;
   /** Which grant ended it and what came after, so that a repeated `finish` is answered alike. */
@@ -163,6 +157,8 @@ export interface MemoryStoreState {
   readonly workers: Map<WorkerId, StoredWorker>;
   /** Ready sessions, the one that has waited longest first. */
   readonly ready: Set<StoredSession>;
+  /** In the order of their spawns. */
+  readonly subagents: StoredSubagent[];
   /** A larger token than every one before it, of any session: so tokens grow even over delete and create. */
   nextToken(): FencingToken;
   nextReadyNo(): number;
@@ -181,6 +177,7 @@ export function memoryStoreState(deps: { readonly clock: Pick<Clock, "now"> }): 
     sharedSecrets: new Map(),
     workers: new Map(),
     ready: new Set(),
+    subagents: [],
     nextToken: () => ++token,
     nextReadyNo: () => ++readyNo,
   };

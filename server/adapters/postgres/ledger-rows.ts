@@ -31,7 +31,7 @@ import {
 } from "./rows.ts";
 
 /**
- * What the ledger's functions take and answer (migrate/sql/000003 to 000006), one pair for each: a request as an item
+ * What the ledger's functions take and answer (migrate/sql/000003 to 000009), one pair for each: a request as an item
  * of the batch, a row as the port's answer.
  */
 
@@ -142,7 +142,7 @@ export interface CheckpointRow {
   readonly steered: readonly SteeredJson[] | null;
 }
 
-/** What `steered_run()` builds (000019_queue_modes_grant.sql). */
+/** What `steered_run()` builds (000006_checkpoint_finish.sql). */
 interface SteeredJson {
   readonly runId: RunId;
   readonly seq: number;

@@ -1,6 +1,6 @@
 -- Cron jobs: what is to run when, fired once by whoever leads, and what became of it.
---   compatible: yes; a control process of the previous release fires nothing
---   lock: none that matters (new tables and functions)
+--   compatible: first revision
+--   lock: none that matters (new functions)
 --
 -- An occurrence is decided and accepted by one statement (fire_cron_jobs): the job's row is locked, found due by this
 -- clock, the run accepted by accept_runs and the next time written, or none of it. The run's id is made of the job and
@@ -8,60 +8,6 @@
 --
 -- Lock order: control lease, rows of cron_jobs in order of their key, then what accept_runs locks. Nobody who holds a
 -- lease row waits for a job.
-
-CREATE TABLE cron_jobs (
-  tenant_id          text COLLATE "C" NOT NULL,
-  job_id             text COLLATE "C" NOT NULL,
-  definition         jsonb NOT NULL,
-  enabled            boolean NOT NULL,
-  revision           bigint NOT NULL DEFAULT 1,
-  created_at         timestamptz NOT NULL DEFAULT clock_timestamp(),
-  updated_at         timestamptz NOT NULL DEFAULT clock_timestamp(),
-  next_run_at        timestamptz,
-  running_run_id     text COLLATE "C",
-  running_since      timestamptz,
-  running_manual     boolean NOT NULL DEFAULT false,
-  last_run_at        timestamptz,
-  last_status        text CHECK (last_status IN ('ok', 'error', 'skipped')),
-  last_error         text,
-  last_duration_ms   bigint,
-  consecutive_errors integer NOT NULL DEFAULT 0,
-  PRIMARY KEY (tenant_id, job_id),
-  CONSTRAINT disabled_jobs_are_never_due CHECK (enabled OR next_run_at IS NULL)
-) WITH (fillfactor = 70);
-COMMENT ON COLUMN cron_jobs.revision IS 'grows with every change by a user; what was decided on an older one is void';
-COMMENT ON COLUMN cron_jobs.running_run_id IS 'run of the last occurrence, until its end has been taken note of; a job never runs twice at once';
-CREATE INDEX cron_jobs_due ON cron_jobs (next_run_at) WHERE next_run_at IS NOT NULL AND running_run_id IS NULL;
-CREATE INDEX cron_jobs_running ON cron_jobs (running_since) WHERE running_run_id IS NOT NULL;
-
--- Which run belongs to which occurrence; its state is in `runs`. Stays when the job is removed.
-CREATE TABLE cron_runs (
-  tenant_id    text COLLATE "C" NOT NULL,
-  job_id       text COLLATE "C" NOT NULL,
-  run_id       text COLLATE "C" NOT NULL,
-  fired_at     timestamptz NOT NULL,
-  scheduled_at timestamptz,
-  PRIMARY KEY (tenant_id, job_id, run_id)
-);
-COMMENT ON COLUMN cron_runs.scheduled_at IS 'NULL: run by hand';
-CREATE INDEX cron_runs_recent ON cron_runs (tenant_id, job_id, fired_at DESC);
-
-DO $$
-DECLARE
-  v_table text;
-BEGIN
-  FOREACH v_table IN ARRAY ARRAY['cron_jobs', 'cron_runs']
-  LOOP
-    EXECUTE format('ALTER TABLE %I ENABLE ROW LEVEL SECURITY', v_table);
-    EXECUTE format('ALTER TABLE %I FORCE ROW LEVEL SECURITY', v_table);
-    EXECUTE format('CREATE POLICY every_tenant ON %I TO openclaw_ha_owner USING (true) WITH CHECK (true)', v_table);
-    EXECUTE format(
-      'CREATE POLICY own_tenant ON %I TO openclaw_ha_app USING (tenant_id = current_setting(''openclaw_ha.tenant'', true))'
-      || ' WITH CHECK (tenant_id = current_setting(''openclaw_ha.tenant'', true))', v_table);
-  END LOOP;
-END $$;
-GRANT SELECT, INSERT, UPDATE, DELETE ON cron_jobs TO openclaw_ha_app;
-GRANT SELECT ON cron_runs TO openclaw_ha_app;
 
 CREATE FUNCTION ms_time(p_ms double precision) RETURNS timestamptz LANGUAGE sql IMMUTABLE AS $$
   SELECT to_timestamp(p_ms / 1000)

@@ -1,5 +1,5 @@
 -- Gives the planner something to know before there is anything to know.
---   compatible: yes
+--   compatible: first revision
 --   lock: none that matters (short inserts into tables that are still empty)
 --
 -- Plans of the functions are made at their first call and kept until the tables are analysed again. On empty tables
@@ -7,6 +7,10 @@
 -- statistics and 35 ms, and growing, without. So the tables are filled with rows of the usual shape, analysed and
 -- emptied: ANALYZE of an empty table keeps what it knew. The thresholds keep autovacuum from learning from the first
 -- handful of rows, which are of one tenant and often of one session.
+--
+-- It comes after all indexes: CREATE INDEX counts the rows of its table, and of an empty one the planner believes from
+-- then on that it has hardly any. A later migration that makes an index on one of these tables does the same again where
+-- there are no tenants yet; in any other database CREATE INDEX has counted what is true.
 INSERT INTO tenants (tenant_id) SELECT 'example-' || t FROM generate_series(1, 4) t;
 INSERT INTO sessions (tenant_id, session_key, session_id, agent_id)
   SELECT 'example-' || t, 'agent:main:' || s, s::text, 'main' FROM generate_series(1, 4) t, generate_series(1, 500) s;
@@ -15,7 +19,7 @@ INSERT INTO session_leases (tenant_id, session_key, session_id, pool, lane, work
   FROM sessions;
 INSERT INTO runs (tenant_id, run_id, session_key, session_id, agent_id, lane, run_order, status, accepted_at, ended_at)
   SELECT tenant_id, session_key || r, session_key, session_id, 'main', 'main', r,
-    CASE WHEN r = 2 AND session_id::integer % 50 = 0 THEN 'running' ELSE 'succeeded' END, clock_timestamp() + r * interval '1 ms',
+    CASE WHEN r = 2 AND session_id::integer % 50 = 0 THEN 'running' WHEN session_id::integer % 100 = 1 THEN 'failed' ELSE 'succeeded' END, clock_timestamp() + r * interval '1 ms',
     CASE WHEN r = 2 AND session_id::integer % 50 = 0 THEN NULL ELSE clock_timestamp() END
   FROM sessions, generate_series(1, 2) r;
 INSERT INTO idempotency_records (tenant_id, idempotency_key, session_key, request_hash)

@@ -1,44 +1,8 @@
 -- Sizes of the pools: what is wanted, who decided it and why, who may decide, and how loaded the instances are.
---   compatible: yes; instances of the previous release report no load, and their pool keeps its size
---   lock: none that matters (new tables and functions)
+--   compatible: first revision
+--   lock: none that matters (new functions)
 --
 -- Times leave as milliseconds of the database's clock: whoever decides compares them with nothing else.
-
--- Who may decide. The token grows with every change of the holder and never falls.
-CREATE TABLE control_leases (
-  name       text PRIMARY KEY,
-  holder     text NOT NULL,
-  token      bigint NOT NULL,
-  expires_at timestamptz NOT NULL
-);
-
-CREATE TABLE pool_sizes (
-  pool    text PRIMARY KEY,
-  desired integer NOT NULL CHECK (desired >= 0),
-  policy  jsonb NOT NULL,
-  token   bigint NOT NULL DEFAULT 0
-);
-COMMENT ON COLUMN pool_sizes.desired IS 'instances that the pool is to have; whoever runs instances makes it so';
-COMMENT ON COLUMN pool_sizes.token IS 'control lease under which the size was decided last; operators need none';
-
-CREATE TABLE scaling_decisions (
-  id         bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-  pool       text NOT NULL,
-  from_size  integer NOT NULL,
-  to_size    integer NOT NULL,
-  reason     text NOT NULL,
-  decided_by text NOT NULL,
-  decided_at timestamptz NOT NULL DEFAULT clock_timestamp()
-);
-CREATE INDEX scaling_decisions_recent ON scaling_decisions (pool, id DESC);
-
--- Written by every instance every two seconds and worth nothing after a crash: not in the write-ahead log.
-CREATE UNLOGGED TABLE instance_loads (
-  instance    text PRIMARY KEY,
-  pool        text NOT NULL,
-  load        jsonb NOT NULL,
-  reported_at timestamptz NOT NULL DEFAULT clock_timestamp()
-) WITH (fillfactor = 50);
 
 -- Takes the lease if it is free or its holder is late, and renews it for who has it. Locked by the row, decided by this
 -- clock. Each change of the holder raises the token, and so does a holder that let it lapse.
@@ -142,7 +106,9 @@ BEGIN
 END $$;
 
 REVOKE ALL ON FUNCTION lead_control(text, text, integer), resign_control(text, text), report_load(text, text, jsonb),
-  forget_load(text), pool_sizes(integer), observe_load(integer), decide_size(text, text, bigint, text, integer, integer, text),
-  set_pool_size(text, integer, integer, jsonb, text) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION lead_control(text, text, integer), resign_control(text, text), report_load(text, text, jsonb), forget_load(text),
-  pool_sizes(integer), observe_load(integer), decide_size(text, text, bigint, text, integer, integer, text) TO openclaw_ha_app;
+  forget_load(text), pool_sizes(integer), observe_load(integer),
+  decide_size(text, text, bigint, text, integer, integer, text), set_pool_size(text, integer, integer, jsonb, text)
+  FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION lead_control(text, text, integer), resign_control(text, text),
+  report_load(text, text, jsonb), forget_load(text), pool_sizes(integer), observe_load(integer),
+  decide_size(text, text, bigint, text, integer, integer, text) TO openclaw_ha_app;

@@ -1,6 +1,10 @@
 -- Workers: registration, heartbeat, and the sweep that finds what a crash left behind.
 --   compatible: first revision
 --   lock: none that matters (new functions)
+--
+-- One order of locks also where workers' rows are concerned: lease rows come first. Whoever has a worker's row already
+-- takes only those lease rows that are free (sweep), or waits for none any more (retire_worker). Otherwise a claim that
+-- has those leases and waits for the row, to declare the worker dead, and whoever retires the worker wait in a circle.
 
 CREATE FUNCTION register_worker(p_worker text, p_instance text, p_pools text[], p_slots integer, p_lock_key bigint, p_lock_held boolean)
 RETURNS void LANGUAGE sql SECURITY DEFINER SET search_path = openclaw_ha, pg_temp
@@ -85,30 +89,38 @@ BEGIN
     AND NOT EXISTS (SELECT FROM session_leases l WHERE l.worker_id = w.worker_id);
 END $$;
 
--- Ends a worker in order: what it still holds is readied at once and counts as no failure.
+-- Ends a worker in order: what it still holds is readied at once and counts as no failure. A session that it was granted
+-- in the last moment is left to the next sweep where somebody else has its row.
 CREATE FUNCTION retire_worker(p_worker text) RETURNS TABLE (tenant_id text, session_key text, pool text, lane text)
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = openclaw_ha, pg_temp SET jit = off
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = openclaw_ha, pg_temp SET jit = off SET plan_cache_mode = force_generic_plan
 AS $$
 #variable_conflict use_column
 DECLARE
   v_tenants text[];
   v_keys    text[];
 BEGIN
+  PERFORM FROM (
+    SELECT FROM session_leases l WHERE l.worker_id = p_worker ORDER BY l.tenant_id, l.session_key FOR UPDATE OF l
+  ) x;
   UPDATE workers SET state = 'retired', ended_at = clock_timestamp() WHERE worker_id = p_worker AND state = 'live';
   SELECT array_agg(x.tenant_id), array_agg(x.session_key) INTO v_tenants, v_keys
   FROM (
     SELECT l.tenant_id, l.session_key FROM session_leases l WHERE l.worker_id = p_worker
-    ORDER BY l.tenant_id, l.session_key FOR UPDATE OF l
+    ORDER BY l.tenant_id, l.session_key FOR UPDATE OF l SKIP LOCKED
   ) x;
   IF v_tenants IS NULL THEN RETURN; END IF;
   RETURN QUERY SELECT r.tenant_id, r.session_key, r.pool, r.lane FROM recover_sessions(v_tenants, v_keys, 2147483647, true) r WHERE r.ready;
 END $$;
 
+-- Sessions that are ready, in the order of their readiness, with the pool that serves their tenant now.
 CREATE FUNCTION ready_sessions(p_older_than_ms integer, p_limit integer, p_since timestamptz, p_tenant text, p_key text)
 RETURNS TABLE (ready_since timestamptz, tenant_id text, session_key text, pool text, lane text)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = openclaw_ha, pg_temp SET enable_seqscan = off SET jit = off
 AS $$
-  SELECT l.ready_since, l.tenant_id, l.session_key, l.pool, l.lane FROM session_leases l
+  SELECT l.ready_since, l.tenant_id, l.session_key,
+    coalesce((SELECT t.pool FROM tenants t WHERE t.tenant_id = l.tenant_id), l.pool), l.lane
+  FROM session_leases l
   WHERE l.ready_since IS NOT NULL AND l.ready_since <= clock_timestamp() - make_interval(secs => p_older_than_ms / 1000.0)
     AND (l.ready_since, l.tenant_id, l.session_key) > (coalesce(p_since, '-infinity'), coalesce(p_tenant, ''), coalesce(p_key, ''))
   ORDER BY l.ready_since, l.tenant_id, l.session_key LIMIT p_limit
