@@ -27,16 +27,17 @@ beforeAll(async () => {
   return () => deployment.close();
 });
 
-/** The genuine `openclaw tui` on one session of the pool, in a home of its own. */
-async function tui(session: string): Promise<Terminal> {
+/** The genuine `openclaw tui` on one session of the pool, in a home of its own, told of the gateway by either way. */
+async function tui(session: string, toldBy: "configuration" | "flags" = "configuration"): Promise<Terminal> {
   const home = join(deployment.folder, `tui-${session}`);
   await mkdir(join(home, "state"), { recursive: true, mode: 0o700 });
   const config = join(home, "openclaw.json");
-  const url = (await deployment.env())["OPENCLAW_GATEWAY_URL"];
-  const remote = { url, token };
-  await writeFile(config, JSON.stringify({ gateway: { mode: "remote", remote } }), { mode: 0o600 });
+  const url = String((await deployment.env())["OPENCLAW_GATEWAY_URL"]);
+  const gateway = toldBy === "flags" ? {} : { mode: "remote", remote: { url, token } };
+  await writeFile(config, JSON.stringify({ gateway }), { mode: 0o600 });
+  const flags = toldBy === "flags" ? ["--url", url, "--token", token] : [];
   const terminal = await startTerminal({
-    command: [NODE, OPENCLAW, "tui", "--session", session],
+    command: [NODE, OPENCLAW, "tui", "--session", session, ...flags],
     cwd: home,
     env: {
       ...cleanEnvironment(home),
@@ -57,7 +58,7 @@ describe("openclaw tui, unmodified", () => {
     await first.shows("You said: hello from a terminal");
     await first.shows("connected | idle");
     await first.close();
-    const second = await tui("chat");
+    const second = await tui("chat", "flags");
     const screen = await second.shows("You said: hello from a terminal");
     expect(screen.match(/You said: hello from a terminal/g)).toHaveLength(1);
   });
@@ -92,9 +93,13 @@ describe("openclaw tui, unmodified", () => {
     await terminal.enter("after the reset");
     const screen = await terminal.shows("You said: after the reset");
     expect(screen).not.toContain("something to forget");
+    await terminal.enter("/new");
+    await terminal.shows(/session agent:main:tui-\S+/);
+    await terminal.enter("in a session of its own");
+    await terminal.shows("You said: in a session of its own");
   });
 
-  it("goes on with its answer when its gateway is killed", async () => {
+  it("goes on with its answer when both gateways are killed", async () => {
     const terminal = await tui("killed");
     await terminal.enter(LONG);
     await terminal.shows(/^ ?river river river/m);

@@ -10,7 +10,7 @@ DECLARE
   v_table text;
 BEGIN
   FOREACH v_table IN ARRAY ARRAY['tenants','tokens','agents','sessions','session_leases','runs','idempotency_records',
-    'steps','messages','transcript_segments','seal_queue','artifacts','audit_log']
+    'steps','messages','transcript_segments','seal_queue','artifacts','cron_jobs','cron_runs','subagent_runs','audit_log']
   LOOP
     EXECUTE format('ALTER TABLE %I ENABLE ROW LEVEL SECURITY', v_table);
     EXECUTE format('ALTER TABLE %I FORCE ROW LEVEL SECURITY', v_table);
@@ -31,3 +31,5 @@ GRANT SELECT ON seal_queue TO openclaw_ha_app;
 GRANT UPDATE ON runs TO openclaw_ha_app;
 GRANT INSERT ON artifacts, audit_log TO openclaw_ha_app;
 GRANT INSERT, UPDATE ON agents TO openclaw_ha_app;
+GRANT SELECT, INSERT, UPDATE, DELETE ON cron_jobs TO openclaw_ha_app;
+GRANT SELECT ON cron_runs, subagent_runs TO openclaw_ha_app;

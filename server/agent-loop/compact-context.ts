@@ -56,8 +56,8 @@ export function tokensOf({ history, ownFrom }: AgentTurn, messages: readonly Tra
 
 /**
  * Summarises what came before the run, all but the newest `keepTokens`, and makes it durable as a row of the
- * transcript; never more than `keepTokensOf` are kept. Killed before the row is written: the summary is made again, and nothing else. Killed after it: the
- * next attempt is given the compacted context.
+ * transcript; never more than `keepTokensOf` are kept. Killed before the row is written: the summary is made again, and
+ * nothing else. Killed after it: the next attempt is given the compacted context.
  * @throws HAError LEASE_LOST or DRAINING
  */
 export async function compactContext(

@@ -93,6 +93,14 @@ export interface TranscriptRow {
   readonly createdAt: number;
 }
 
+/** The row that a reset leaves: as the genuine gateway writes it, so that its clients draw the same divider. */
+export const resetMessage = (reason: string, timestamp: number): TranscriptMessage => ({
+  role: "system",
+  content: "",
+  timestamp,
+  __openclaw: { kind: "reset", reason },
+});
+
 /** The visible text of a message: its text blocks joined. */
 export function messageText(message: TranscriptMessage): string {
   if (typeof message.content === "string") return message.content;

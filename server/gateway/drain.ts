@@ -1,5 +1,5 @@
 import type { GatewayContext } from "./context.ts";
-import { restarting } from "./http/openai/errors.ts";
+import { restarting } from "./protocol/errors.ts";
 import { openEvent } from "./protocol/frames.ts";
 
 /** Time over which connections are sent away, so that the other gateways are not stormed. */

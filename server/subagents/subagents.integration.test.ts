@@ -163,4 +163,32 @@ describe("subagents on PostgreSQL", () => {
     expect(childRun).toMatchObject({ status: "succeeded", lane: "subagent" });
     expect(texts.filter((text) => text.startsWith("<<<BEGIN_OPENCLAW_INTERNAL"))).toHaveLength(1);
   });
+
+  it("are stopped with their parent when the worker of both dies, and so does the gateway after its commit", async () => {
+    const { tenant, send, ended } = await setup();
+    const first = await startWorkerProcess("busy");
+    const parent = await send(
+      '[[demo tool=sessions_spawn{"task":"[[demo chunks=500 delay=200]] count","label":"counting"}]] ' +
+        '[[demo chunks=500 delay=200 text="I am waiting for the end of all numbers."]]',
+    );
+    const { run } = await until(
+      async () =>
+        (await stores.subagents.list(tenant, { limit: 1 })).find((one) => one.run.status === "running"),
+      { timeoutMs: 20_000, what: "the child at work" },
+    );
+    first.kill("SIGKILL");
+    await stores.ledger.abort(tenant, { runId: parent, stopSubagents: true });
+    await startWorkerProcess("next");
+    expect(await ended(parent)).toMatchObject({ status: "aborted" });
+    expect(await ended(run.runId)).toMatchObject({ status: "aborted" });
+    await until(async () => (await stores.subagents.stopping(1, tenant)).length === 0, {
+      what: "the note of the stop",
+    });
+    await until(async () => (await stores.subagents.ended(1, { tenant, runId: run.runId })).length === 0, {
+      what: "that it was looked at",
+      timeoutMs: 10_000,
+    });
+    const runs = await stores.ledger.list(tenant, { limit: 10 });
+    expect(runs.map(({ runId: id }) => id).toSorted()).toEqual([parent, run.runId].toSorted());
+  });
 });

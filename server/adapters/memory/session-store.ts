@@ -1,6 +1,7 @@
+import { checkNewSession } from "./limits.ts";
 import { firstKeptSeqOf } from "../../core/compaction.ts";
 import type { RunId, SessionKey, TenantId } from "../../core/ids.ts";
-import { exceedsInline, type NewMessage, type TranscriptRow } from "../../core/transcript.ts";
+import { exceedsInline, resetMessage, type TranscriptRow } from "../../core/transcript.ts";
 import type {
   LargeBody,
   SealCandidate,
@@ -44,6 +45,7 @@ export function memorySessionStore(state: MemoryStoreState): SessionStore {
       const tenant = tenantOf(state, tenantId);
       const known = tenant.sessions.get(key);
       if (known) return { session: sessionRecord(known), created: false };
+      checkNewSession(state, tenant, key);
       const session = addSession(state, tenant, { key, agentId, sessionId, createdVia });
       patchSession(state, session, patch);
       return { session: sessionRecord(session), created: true };
@@ -195,19 +197,11 @@ export function resetSession(
 ): void {
   session.lifecycleRevision++;
   session.resetSeq = headSeq(session);
-  appendMessage(state, session, resetMessage(state, messageId, reason), null);
+  appendMessage(state, session, { messageId, body: { inline: resetMessage(reason, state.now()) } }, null);
   session.updatedAt = state.now();
   session.derivedTitle = null;
   session.lastMessagePreview = null;
 }
-
-/** As the genuine gateway writes it, so that its clients draw the same divider. */
-const resetMessage = (state: MemoryStoreState, messageId: string, reason: string): NewMessage => ({
-  messageId,
-  body: {
-    inline: { role: "system", content: "", timestamp: state.now(), __openclaw: { kind: "reset", reason } },
-  },
-});
 
 /** Rows first..last that are still in the tail, and the segments that hold the others. */
 function slice(

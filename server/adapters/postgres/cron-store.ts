@@ -1,6 +1,7 @@
 import type pg from "pg";
 import type { CronJob } from "../../core/cron.ts";
 import type { RunRecord } from "../../core/run.ts";
+import { resetMessage } from "../../core/transcript.ts";
 import { acceptedOrRefused } from "../../ports/accepted-run.ts";
 import {
   CRON_JOBS_MAX,
@@ -9,9 +10,9 @@ import {
   type FireAnswer,
   type Occurrence,
 } from "../../ports/cron-store.ts";
-import { translated } from "./errors.ts";
 import { jsonbParameter } from "./json.ts";
 import { acceptAnswer, acceptItem, type AcceptRow, answersInOrder } from "./ledger-rows.ts";
+import { rowsOf } from "./query.ts";
 import { inTenant } from "./tenant-scope.ts";
 
 export interface PostgresCronStoreOptions {
@@ -53,16 +54,12 @@ interface WorkRow extends Pick<CronWork, "at" | "due" | "ended"> {
 
 type FireRow = Omit<AcceptRow, "kind"> & { readonly kind: AcceptRow["kind"] | "moved" };
 
-/** CronStore on PostgreSQL (migrate/sql/000021_cron.sql). */
+/** CronStore on PostgreSQL (migrate/sql/000013_cron.sql). */
 export function postgresCronStore({
   pool,
   maxQueuedPerSession = 1_000,
 }: PostgresCronStoreOptions): CronStore {
-  const rows = <Row extends pg.QueryResultRow>(
-    doing: string,
-    text: string,
-    values: unknown[],
-  ): Promise<Row[]> => translated(doing, async () => (await pool.query<Row>(text, values)).rows);
+  const rows = rowsOf(pool);
 
   return {
     async now() {
@@ -173,16 +170,8 @@ const fireItem = ({ job, scheduledAt, nextRunAt, accept, reset }: Occurrence, or
   rev: job.revision,
   at: scheduledAt,
   next: nextRunAt,
-  reset: reset ? JSON.stringify(resetMessage()) : null,
+  reset: reset ? JSON.stringify(resetMessage("cron", Date.now())) : null,
   accept: accept === null ? null : acceptItem(accept, ord),
-});
-
-/** As sessions.reset writes it (session-store.ts). */
-const resetMessage = (): unknown => ({
-  role: "system",
-  content: "",
-  timestamp: Date.now(),
-  __openclaw: { kind: "reset", reason: "cron" },
 });
 
 function fireAnswer({ accept }: Occurrence, row: FireRow | undefined): FireAnswer {

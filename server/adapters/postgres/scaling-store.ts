@@ -2,7 +2,7 @@ import type pg from "pg";
 import type { InstanceLoad, LaneDemand, PoolSize, ScaledPool, ScalingPolicy } from "../../core/scaling.ts";
 import { DEFAULT_SCALING, isScaledPool } from "../../core/scaling.ts";
 import type { ScalingStore } from "../../ports/scaling-store.ts";
-import { translated } from "./errors.ts";
+import { rowsOf } from "./query.ts";
 
 const LEAD = "/* scaling.lead */ SELECT token FROM lead_control($1, $2, $3)";
 const RESIGN = "/* scaling.resign */ SELECT resign_control($1, $2)";
@@ -25,11 +25,7 @@ interface SizeRow {
 
 /** ScalingStore on PostgreSQL. `setSize` needs a pool that is an operator (`role: null` with the owner's URL). */
 export function postgresScalingStore({ pool }: { readonly pool: pg.Pool }): ScalingStore {
-  const rows = <Row extends pg.QueryResultRow>(
-    doing: string,
-    text: string,
-    values: unknown[],
-  ): Promise<Row[]> => translated(doing, async () => (await pool.query<Row>(text, values)).rows);
+  const rows = rowsOf(pool);
 
   return {
     async lead(holder, ttlMs) {

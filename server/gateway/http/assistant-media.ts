@@ -8,6 +8,7 @@ import { objectKey } from "../../core/object-key.ts";
 import type { GatewayContext } from "../context.ts";
 import { hasScope } from "../protocol/scopes.ts";
 import { isRead, methodNotAllowed, notFound, sendJson } from "./answer.ts";
+import { principalOf } from "./bearer-token.ts";
 import { type MediaTickets, mediaTickets } from "./media-tickets.ts";
 import type { HttpHandler } from "./server.ts";
 
@@ -57,8 +58,7 @@ export function assistantMedia(gateway: GatewayContext): HttpHandler {
 }
 
 async function ofToken(gateway: GatewayContext, request: IncomingMessage): Promise<TenantId | null> {
-  const token = /^bearer\s+(\S+)$/i.exec(request.headers.authorization?.trim() ?? "")?.[1];
-  const principal = token === undefined ? null : await gateway.authenticator.authenticate(token);
+  const principal = await principalOf(gateway, request);
   return principal !== null && hasScope(principal.scopes, "operator.read") ? principal.tenant : null;
 }
 

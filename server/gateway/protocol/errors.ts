@@ -80,3 +80,10 @@ export const requestConflict = (): HAError =>
 
 export const unknownAgent = (agent: string): HAError =>
   new HAError("REQUEST_INVALID", `Agent ${JSON.stringify(agent)} no longer exists in configuration`);
+
+/** What a client is told that cannot be answered because its gateway ends. */
+export const restarting = (): HAError =>
+  new HAError("DRAINING", "this gateway is restarting; send the request again", {
+    reason: "gateway-restarting",
+    retryAfterMs: 1_000,
+  });

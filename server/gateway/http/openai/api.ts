@@ -3,13 +3,15 @@ import { asHAError, HAError } from "../../../core/errors.ts";
 import type { Principal } from "../../../ports/directory.ts";
 import type { GatewayContext } from "../../context.ts";
 import type { Outcome } from "../../metrics.ts";
+import { restarting } from "../../protocol/errors.ts";
 import { hasScope, type Scope } from "../../protocol/scopes.ts";
 import { methodNotAllowed, notFound, sendJson } from "../answer.ts";
+import { principalOf } from "../bearer-token.ts";
 import { jsonReader } from "../read-json.ts";
 import type { HttpHandler } from "../server.ts";
 import { answerRun, type RunApi } from "./answer-run.ts";
 import { readChatRequest } from "./chat-completions.ts";
-import { errorAnswer, restarting } from "./errors.ts";
+import { errorAnswer } from "./errors.ts";
 import { answerModels } from "./models.ts";
 import { readResponsesRequest } from "./responses.ts";
 
@@ -63,8 +65,7 @@ async function authorize(
   request: IncomingMessage,
   scope: Scope,
 ): Promise<Principal> {
-  const token = /^bearer\s+(\S+)$/i.exec(request.headers.authorization?.trim() ?? "")?.[1];
-  const principal = token === undefined ? null : await gateway.authenticator.authenticate(token);
+  const principal = await principalOf(gateway, request);
   if (principal === null) throw new HAError("UNAUTHORIZED", "Unauthorized");
   if (hasScope(principal.scopes, scope)) return principal;
   throw new HAError("FORBIDDEN", `missing scope: ${scope}`, { reason: "MISSING_SCOPE" });

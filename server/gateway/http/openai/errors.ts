@@ -1,4 +1,4 @@
-import { asHAError, type ErrorCode, HAError } from "../../../core/errors.ts";
+import { asHAError, type ErrorCode } from "../../../core/errors.ts";
 import { errorShape } from "../../protocol/errors.ts";
 import type { RunEnd } from "../../run-view.ts";
 
@@ -46,13 +46,6 @@ export function errorAnswer(thrown: unknown): ErrorAnswer {
     error: { message, type, ...(typeof reason === "string" ? { code: reason } : {}) },
   };
 }
-
-/** What a client is told that cannot be answered because its gateway ends. */
-export const restarting = (): HAError =>
-  new HAError("DRAINING", "this gateway is restarting; send the request again", {
-    reason: "gateway-restarting",
-    retryAfterMs: 1_000,
-  });
 
 /** How failures of models read to OpenAI's clients; OpenClaw's types and statuses. */
 const FAILURES: Readonly<Record<string, Kind>> = {

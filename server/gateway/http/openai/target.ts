@@ -3,6 +3,7 @@ import type { IncomingHttpHeaders } from "node:http";
 import { type AgentCatalog, findAgent } from "../../../core/catalog.ts";
 import { HAError } from "../../../core/errors.ts";
 import type { AgentId, SessionKey } from "../../../core/ids.ts";
+import { agentOfSessionKey } from "../../../core/session-key.ts";
 import { resolveSession } from "../../accept-run.ts";
 
 /** Whom a request talks to, and where. */
@@ -57,7 +58,7 @@ export function targetOf(
     // The default agent stands for whichever agent a full key names.
     const own = asked !== undefined || agent !== catalog.defaultAgentId ? agent : undefined;
     const sessionKey = resolveSession(catalog, explicit, own);
-    return { agentId: sessionKey.split(":")[1] as AgentId, sessionKey, named: true };
+    return { agentId: agentOfSessionKey(sessionKey), sessionKey, named: true };
   }
   const user = request.user?.trim();
   const { family, runId } = request;
