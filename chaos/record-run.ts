@@ -124,7 +124,9 @@ export async function recordRun(options: RecordOptions): Promise<Evidence> {
     signal.throwIfAborted();
     await clock.sleep(AFTER_LAST_FAULT_MS, signal);
     const heard = await settle(clients, history, scenario.settleWithinMs, { clock, signal });
-    const settled = heard && (await settleBackground(plan, database, sessionPrefix, scenario.settleWithinMs, { clock, signal }));
+    const settled =
+      heard &&
+      (await settleBackground(plan, database, sessionPrefix, scenario.settleWithinMs, { clock, signal }));
     progress(`${scenario.name}: ${settled ? "settled" : `not settled within ${scenario.settleWithinMs} ms`}`);
     signal.throwIfAborted();
     await target.ready(HEALTHY_WITHIN_MS);

@@ -261,8 +261,7 @@ export function chaosClient(options: ChaosClientOptions): ChaosClient {
         sessionTarget: `session:${sessionKey}`,
         payload: { kind: "agentTurn", message: text },
       };
-      if (link?.open())
-        await operate(link, "cron", { sessionKey, message }, { method: "cron.add", params });
+      if (link?.open()) await operate(link, "cron", { sessionKey, message }, { method: "cron.add", params });
     },
     async conflict(message) {
       const { key, sessionKey, text } = message;

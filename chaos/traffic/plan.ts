@@ -16,7 +16,16 @@ export interface Message {
 
 export type QueueMode = "steer" | "followup" | "collect" | "interrupt";
 export type Intent =
-  "plain" | "duplicate" | "conflict" | "lost-answer" | "reordered" | "abort" | "tool" | "storm" | "subagent" | "cron";
+  | "plain"
+  | "duplicate"
+  | "conflict"
+  | "lost-answer"
+  | "reordered"
+  | "abort"
+  | "tool"
+  | "storm"
+  | "subagent"
+  | "cron";
 
 /** What is done at a moment; clients by their number. `atMs` counts from the start of the traffic. */
 export type Action = { readonly atMs: number } & (
@@ -79,7 +88,11 @@ const ABORT_WITHIN_MS = 400;
 const LARGE_CHARACTERS = 20_000;
 const CRON_DUE_WITHIN_MS = 3_000;
 /** How long a subagent works, so that its end comes at a moment of its own. */
-const SUBAGENT_DIRECTIVES: readonly string[] = ["chunks=2 delay=20", "chunks=6 delay=70", "chunks=12 delay=90"];
+const SUBAGENT_DIRECTIVES: readonly string[] = [
+  "chunks=2 delay=20",
+  "chunks=6 delay=70",
+  "chunks=12 delay=90",
+];
 
 const PLAIN_SEND = {
   kind: "send",

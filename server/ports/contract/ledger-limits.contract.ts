@@ -92,11 +92,12 @@ export function ledgerLimitsContract(open: OpenStores): void {
     it("makes no session for a command beyond the limit", async () => {
       const { accept, ledger, request } = await limited({ sessions: 1 });
       await accept(newKey());
-      const { tenant, sessionKey, agentId, requestHash, newSessionId } = request(newKey());
+      const { tenant, sessionKey, agentId, lane, requestHash, newSessionId } = request(newKey());
       const answering = ledger.answer({
         tenant,
         sessionKey,
         agentId,
+        lane,
         requestHash,
         newSessionId,
         runId: runId(randomUUID()),
