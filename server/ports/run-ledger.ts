@@ -11,6 +11,7 @@ import type {
   RunStatus,
 } from "../core/run.ts";
 import type { LaneDemand } from "../core/scaling.ts";
+import type { LimitReason } from "../core/tenant-limits.ts";
 import type { SessionPatch } from "../core/session.ts";
 import type { NewMessage, TranscriptRow } from "../core/transcript.ts";
 import type { ReadySession } from "./run-queue.ts";
@@ -49,12 +50,12 @@ export type AcceptAnswer =
   /** Same key, another text or another session. Nothing is told about the run that has the key. */
   | { readonly kind: "conflict" }
   /** Nothing was accepted; a retry may be. */
-  | { readonly kind: "refused"; readonly reason: "session-queue-full" | "tenant-disabled" };
+  | { readonly kind: "refused"; readonly reason: "session-queue-full" | "tenant-disabled" | LimitReason };
 
 /** A run that was answered without a model: it is recorded when its answer is known. */
 export interface AnswerRequest extends Pick<
   AcceptRequest,
-  "tenant" | "runId" | "sessionKey" | "agentId" | "requestHash" | "newSessionId"
+  "tenant" | "runId" | "sessionKey" | "agentId" | "lane" | "requestHash" | "newSessionId"
 > {
   readonly result: RunResult;
   /** Rows of the transcript: what was asked and what was answered. */
@@ -340,10 +341,13 @@ export interface RunLedger {
   /** Live workers, for reclaiming what dead consumers hold in the queue and for `status`. */
   workers(): Promise<WorkerView[]>;
 
-  /** With `sessionKey` and no `runId`: every open run of the session. */
+  /**
+   * With `sessionKey` and no `runId`: every open run of the session. `stopSubagents`: what the run or the session has
+   * spawned is marked as to be stopped in the same write (SubagentStore.stopping).
+   */
   abort(
     tenant: TenantId,
-    target: { readonly runId?: RunId; readonly sessionKey?: SessionKey },
+    target: { readonly runId?: RunId; readonly sessionKey?: SessionKey; readonly stopSubagents?: boolean },
   ): Promise<AbortAnswer[]>;
   /**
    * Queues an ended run again, behind what the session has queued; answers null for an unknown run. It starts anew:

@@ -50,12 +50,13 @@ export function claimOne(state: MemoryStoreState, worker: StoredWorker, session:
   return grant ? { kind: "granted", grant } : { kind: "empty" };
 }
 
-/** Grants the head of the queue of a session that nobody holds. */
+/** Grants the head of the queue of a session that nobody holds, to a worker that serves its tenant's pool. */
 export function grantNext(
   state: MemoryStoreState,
   worker: StoredWorker,
   session: StoredSession,
 ): Grant | null {
+  if (!worker.pools.includes(poolOf(state, session))) return null;
   const run = session.queue.shift();
   if (!run) return null;
   run.status = nextRunStatus(run.status, "claim");

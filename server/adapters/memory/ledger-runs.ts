@@ -20,6 +20,7 @@ import {
   type StoredTenant,
   tenantOf,
 } from "./state.ts";
+import { stopSubagents } from "./subagents.ts";
 
 type RunMethods = Pick<
   RunLedger,
@@ -29,14 +30,16 @@ type RunMethods = Pick<
 /** What users do to runs, and how they look at them. */
 export function ledgerRuns(state: MemoryStoreState): RunMethods {
   return {
-    abort: async (tenant, { runId, sessionKey }) => {
+    abort: async (tenant, { runId, sessionKey, stopSubagents: withSubagents = false }) => {
       if (runId !== undefined) {
         const run = findRun(state, tenant, runId);
         const named = run && (sessionKey === undefined || run.sessionKey === sessionKey);
+        if (named && withSubagents) stopSubagents(state, tenant, run.sessionKey, runId);
         return [named ? abortOne(state, run) : { kind: "unknown" }];
       }
       const session = sessionKey && findSession(state, tenant, sessionKey);
       if (!session) return [];
+      if (withSubagents) stopSubagents(state, tenant, session.key, undefined);
       const open = session.lease ? [session.lease.run, ...session.queue] : [...session.queue];
       return open.map((run) => abortOne(state, run));
     },

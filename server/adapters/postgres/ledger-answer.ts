@@ -18,6 +18,7 @@ export const answerItem = (request: AnswerRequest): unknown => ({
   k: request.runId,
   s: request.sessionKey,
   a: request.agentId,
+  l: request.lane,
   h: request.requestHash,
   sid: request.newSessionId,
   res: request.result,

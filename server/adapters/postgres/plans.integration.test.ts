@@ -243,6 +243,7 @@ describe.each(["as migrated, never analysed with data", "analysed"])(
             runId: runId(`${name}-answered`),
             sessionKey: key(7),
             agentId: agentId("main"),
+            lane: "main",
             requestHash: "00",
             newSessionId: "n",
             result: { text: "fine", stopReason: "stop" },
@@ -256,7 +257,7 @@ describe.each(["as migrated, never analysed with data", "analysed"])(
         "steps of a run": () => ledger.steps(tenant, runId(`${name}-1`)),
         "list runs": () => ledger.list(tenant, { limit: 20 }),
         "abort run": () => ledger.abort(tenant, { runId: runId(`${name}-2`) }),
-        "abort session": () => ledger.abort(tenant, { sessionKey: key(3) }),
+        "abort session": () => ledger.abort(tenant, { sessionKey: key(3), stopSubagents: true }),
         redrive: () => ledger.redrive(tenant, runId(`${name}-9`)),
         backlog: () => ledger.backlog(),
       };

@@ -55,7 +55,9 @@ export interface PostgresRunLedgerOptions {
 
 // One call each: the functions decide and write in one transaction (migrate/sql/000003 to 000009).
 const ACCEPT = "/* ledger.accept */ SELECT * FROM accept_runs($1, $2)";
-const ANSWER = "/* ledger.answer */ SELECT * FROM answer_run($1, $2)";
+// OFFSET 0 keeps the check a step of its own, before the answer makes the session that it asks about.
+const ANSWER = `/* ledger.answer */
+  SELECT a.* FROM (SELECT check_new_session($3, $4) OFFSET 0) c CROSS JOIN LATERAL answer_run($1, $2) a`;
 const CLAIM =
   "/* ledger.claim */ SELECT c.busy, c.tenant, c.session, (c.granted).* FROM claim_sessions($1, $2, $3, $4) c";
 const CLAIM_READY = "/* ledger.claim_ready */ SELECT * FROM claim_ready($1, $2, $3, $4)";
@@ -71,7 +73,7 @@ const SWEEP = "/* ledger.sweep */ SELECT * FROM sweep($1, $2, $3)";
 const READY =
   "/* ledger.ready */ SELECT *, ready_since::text AS since FROM ready_sessions($1, $2, $3, $4, $5)";
 const WORKERS = "/* ledger.workers */ SELECT * FROM live_workers()";
-const ABORT = "/* ledger.abort */ SELECT * FROM abort_runs($1, $2, $3)";
+const ABORT = "/* ledger.abort */ SELECT * FROM abort_runs($1, $2, $3, $4)";
 const REDRIVE = "/* ledger.redrive */ SELECT * FROM redrive_run($1, $2)";
 const BY_ID = "/* ledger.by_id */ SELECT * FROM runs_by_id($1)";
 const BACKLOG = "/* ledger.backlog */ SELECT * FROM backlog()";
@@ -101,7 +103,9 @@ export function postgresRunLedger(options: PostgresRunLedgerOptions): RunLedger 
 
     async answer(request) {
       const item = jsonbParameter(answerItem(request));
-      const [row] = await rows<AnswerRow>("record an answered run", ANSWER, [item, SEAL_THRESHOLD_ROWS]);
+      const { tenant, sessionKey } = request;
+      const values = [item, SEAL_THRESHOLD_ROWS, tenant, sessionKey];
+      const [row] = await rows<AnswerRow>("record an answered run", ANSWER, values);
       return answeredRun(request, row);
     },
 
@@ -205,8 +209,13 @@ export function postgresRunLedger(options: PostgresRunLedgerOptions): RunLedger 
       return (await rows<WorkerRow>("list workers", WORKERS, [])).map(workerView);
     },
 
-    async abort(tenant, { runId, sessionKey }) {
-      const found = await rows<AbortRow>("abort runs", ABORT, [tenant, runId ?? null, sessionKey ?? null]);
+    async abort(tenant, { runId, sessionKey, stopSubagents = false }) {
+      const found = await rows<AbortRow>("abort runs", ABORT, [
+        tenant,
+        runId ?? null,
+        sessionKey ?? null,
+        stopSubagents,
+      ]);
       if (found.length === 0 && runId !== undefined) return [{ kind: "unknown" }];
       return found.map(abortAnswer);
     },
