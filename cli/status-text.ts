@@ -55,7 +55,11 @@ function activityText({ failures, lanes, running }: ActivityView, now: number): 
       lanes
         .filter(({ ready }) => ready > 0)
         .map(({ lane, oldestReadyMs, ready, running: busy, tenant }) => [
-          ...[lane, tenant, String(ready), formatDuration(oldestReadyMs ?? 0), String(busy)],
+          lane,
+          tenant,
+          String(ready),
+          formatDuration(oldestReadyMs ?? 0),
+          String(busy),
         ])
         .slice(0, SHOWN),
     ),
@@ -64,7 +68,11 @@ function activityText({ failures, lanes, running }: ActivityView, now: number): 
       running
         .slice(0, SHOWN)
         .map(({ runId, sessionKey, startedAt, steps, tenant, tool }) => [
-          ...[runId, tenant, clip(sessionKey, 40), `${steps + 1} ${tool ?? "model"}`, ago(startedAt)],
+          runId,
+          tenant,
+          clip(sessionKey, 40),
+          `${steps + 1} ${tool ?? "model"}`,
+          ago(startedAt),
         ]),
     ),
     textTable(
@@ -72,7 +80,11 @@ function activityText({ failures, lanes, running }: ActivityView, now: number): 
       failures
         .slice(0, SHOWN)
         .map(({ endedAt, error, runId, sessionKey, status, tenant }) => [
-          ...[runId, tenant, clip(sessionKey, 40), status, ago(endedAt)],
+          runId,
+          tenant,
+          clip(sessionKey, 40),
+          status,
+          ago(endedAt),
           error === null ? "-" : clip(`${error.kind}: ${error.message}`, 60),
         ]),
     ),

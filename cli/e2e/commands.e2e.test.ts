@@ -60,8 +60,10 @@ describe("up, status and env", () => {
     }
     const again = await deployment.up();
     // Of a moment: what is being done, and how fast stores answer.
-    const lasting = ({ activity: _, queue: __, stores, ...rest }: DeploymentView) => ({
+    const lasting = ({ stores, ...rest }: DeploymentView) => ({
       ...rest,
+      activity: null,
+      queue: null,
       stores: Object.entries(stores).map(([name, { healthy, mode, pid }]) => ({ name, healthy, mode, pid })),
     });
     expect(lasting(again)).toEqual(lasting(view));
@@ -190,7 +192,7 @@ describe("status --watch", () => {
     for (const key of ["Down", "Down", "d"]) await terminal.press(key);
     await terminal.shows("drain control-1?");
     await terminal.press("y");
-    await terminal.shows("control-1 is drained");
+    expect(await terminal.shows("control-1 is drained")).toMatch(/control-1 +stopped/);
     await terminal.press("q");
     await deployment.cli(["scale", "worker=1"]);
   });

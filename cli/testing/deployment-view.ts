@@ -28,8 +28,14 @@ export const exampleScaling: ScalingView = {
 export const exampleActivity: ActivityView = {
   loads: [
     {
-      ...{ instance: "gateway-1", pool: "gateway", cpu: 0.12, loop: 0.03, rssBytes: 150 * 2 ** 20 },
-      ...{ busy: 0, slots: 0, connections: 41 },
+      instance: "gateway-1",
+      pool: "gateway",
+      cpu: 0.12,
+      loop: 0.03,
+      rssBytes: 150 * 2 ** 20,
+      busy: 0,
+      slots: 0,
+      connections: 41,
     },
   ],
   lanes: [

@@ -35,9 +35,7 @@ export function allotRows(needs: readonly number[], focus: number, room: number)
   give(focus, 3);
   for (const n of others) give(n, 2);
   give(focus, Infinity);
-  for (let upTo = 3; left > 0 && others.some((n) => (needs[n] ?? 0) > (rows[n] ?? 0)); upTo++) {
-    for (const n of others) give(n, upTo);
-  }
+  for (let upTo = 3; upTo <= Math.max(...needs); upTo++) for (const n of others) give(n, upTo);
   return rows;
 }
 

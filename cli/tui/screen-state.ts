@@ -82,6 +82,8 @@ export function press(state: ScreenState, key: KeyPress, sections: readonly Sect
     case "run":
     case "logs":
       return read(state, state.mode, key);
+    default:
+      return state.mode satisfies never;
   }
 }
 
@@ -89,8 +91,8 @@ const to = (state: ScreenState, mode: Mode): Step => ({ state: { ...state, mode 
 const stay = (state: ScreenState): Step => ({ state, effect: null });
 
 function browse(state: ScreenState, key: KeyPress, sections: readonly Section[]): Step {
-  const moved = moveFocus(state, key, sections.length) ?? moveCursor(state, key, sections);
-  if (moved !== null) return stay(moved);
+  const after = moveFocus(state, key, sections.length) ?? moveCursor(state, key, sections);
+  if (after !== null) return stay(after);
   const section = sections[state.focus];
   const subject: Subject = section?.rows[cursorOf(state, state.focus, section)]?.subject ?? { kind: "none" };
   if (key.name === "enter") return opened(state, subject);

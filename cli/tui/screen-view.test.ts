@@ -90,8 +90,15 @@ describe("the live screen", () => {
   it("shows an open run from its end, and its beginning when scrolled", () => {
     const mode = { kind: "run", tenant: "acme", runId: "run-1", back: 0 } as const;
     const run = {
-      ...{ tenant: "acme", runId: "run-1", sessionKey: "agent:main:notes", agentId: "main", lane: "main" },
-      ...{ status: "failed", attempt: 2, failures: 0, worker: null, acceptedAt: 0, startedAt: 0, endedAt: 9 },
+      tenant: "acme",
+      runId: "run-1",
+      sessionKey: "agent:main:notes",
+      agentId: "main",
+      status: "failed",
+      attempt: 2,
+      worker: null,
+      acceptedAt: 0,
+      startedAt: 0,
       error: { kind: "timeout", message: "too slow" },
       result: { text: "word ".repeat(400), stopReason: "error" },
     };

@@ -207,6 +207,8 @@ function footLine({ footer, message, state }: ScreenProps): Line {
       const keys = "Tab ↑↓ Enter open  / filter  d drain  s scale  l logs  ? help  ";
       return { text: message ?? `${filtered}${keys}${footer}`, dim: message === null };
     }
+    default:
+      return mode satisfies never;
   }
 }
 

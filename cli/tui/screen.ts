@@ -55,7 +55,13 @@ export function Screen({
     { isActive: isRawModeSupported },
   );
   return h(ScreenView, {
-    ...{ columns, footer, message, sections, snapshot, state, detail },
+    columns,
+    footer,
+    message,
+    sections,
+    snapshot,
+    state,
+    detail,
     // A frame as high as the terminal would scroll it.
     rows: rows - 1,
     color: context.output.rich,
@@ -81,7 +87,7 @@ function useDetail(
   const what = opened === null ? "" : JSON.stringify({ ...opened, back: 0 });
   const [detail, setDetail] = useReducer((_: Detail, next: Detail) => next, NO_DETAIL);
   useEffect(() => {
-    if (opened === null) return;
+    if (opened === null) return undefined;
     const closing = new AbortController();
     const signal = AbortSignal.any([closing.signal, context.signal]);
     setDetail(NO_DETAIL);
@@ -117,7 +123,7 @@ function keyPresses(input: string, key: Key): KeyPress[] {
   if (key.tab) return [{ input: "", name: key.shift ? "backTab" : "tab" }];
   const name = Object.entries(NAMES).find(([field]) => key[field as keyof typeof NAMES])?.[1];
   if (name !== undefined) return [{ input: "", name }];
-  return key.ctrl || key.meta ? [] : [...input].map(typedKey);
+  return key.ctrl || key.meta ? [] : Array.from(input, typedKey);
 }
 
 const CHARACTERS: Readonly<Record<string, KeyPress["name"]>> = {

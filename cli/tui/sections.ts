@@ -48,7 +48,7 @@ export function sectionsOf(view: DeploymentView, now: number, filter: string): S
   ].map(({ rows, ...section }) => ({
     ...section,
     total: rows.length,
-    rows: rows.filter(({ find }) => isFound(find, wanted)).map(({ find: _, ...row }) => row),
+    rows: rows.filter(({ find }) => isFound(find, wanted)),
   }));
 }
 

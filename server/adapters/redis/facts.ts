@@ -27,7 +27,7 @@ export async function redisFacts(url: string): Promise<RedisFacts> {
     const persistence = await client.info("persistence");
     // A managed Redis may not let itself be asked; it takes care of its disk itself then.
     const saves = await client.config("GET", "save").then(
-      (answer) => (answer as string[])[1] ?? "",
+      (answer) => answer[1] ?? "",
       () => "",
     );
     return {
