@@ -55,6 +55,9 @@ export async function bringUp(
   }
 }
 
+/** What a plain `up` would ask of a deployment that there is. @throws HAError CONFIG_INVALID */
+export const planOfUp = (context: CliContext): Promise<ApplyRequest> => plan(context, undefined, {});
+
 /** What is asked for, with everything that it refers to read and checked. */
 async function plan(
   context: CliContext,

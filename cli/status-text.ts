@@ -14,6 +14,10 @@ export function statusText(view: DeploymentView, now: number): string {
   if (view.gateway !== null) lines.push(`gateway  ${view.gateway.url}  ${view.gateway.httpUrl}`);
   if (view.gateway !== null) lines.push(`ui       ${view.gateway.controlUiUrl ?? NO_UI}`);
   lines.push(`data     ${view.dataDir}`);
+  if (view.program !== undefined) lines.push(`program  ${view.program.version}  ${view.program.root}`);
+  if (view.upgrade !== undefined) {
+    lines.push(`an upgrade from ${view.upgrade.from} is under way since ${view.upgrade.startedAt}`);
+  }
   const unwatched = view.supervisor.pid === null && view.phase !== "stopped";
   if (unwatched) lines.push("no supervisor is running: `openclaw-ha up` starts one, which takes over");
   const instances = [...view.instances, ...(view.demoModel === null ? [] : [view.demoModel])];

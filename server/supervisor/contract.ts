@@ -1,7 +1,7 @@
 import type { RunRecord } from "../core/run.ts";
 import type { InstanceLoad, ScaledPool, ScalingPolicy } from "../core/scaling.ts";
 import type { LaneBacklog, RunningRun } from "../ports/run-ledger.ts";
-import type { DesiredTopology, Observation } from "./deployment.ts";
+import type { DeploymentProgram, DesiredTopology, Observation } from "./deployment.ts";
 
 /** What `up` hands to the supervisor. */
 export interface ApplyRequest {
@@ -20,6 +20,11 @@ export interface ApplyRequest {
 export type ScaleRequest = {
   readonly [Pool in ScaledPool]?: { readonly size?: number; readonly policy?: Partial<ScalingPolicy> };
 };
+
+/** What `upgrade` hands to the supervisor: what to run from now on, and its configuration as it stands. */
+export interface UpgradeRequest extends ApplyRequest {
+  readonly program: Pick<DeploymentProgram, "root" | "version">;
+}
 
 /** A pool's size as an operator wants it (ports/scaling-store.ts, `setSize`). */
 export interface SizeWish {

@@ -34,6 +34,10 @@ export interface DeploymentView {
     readonly controlUiUrl: string | null;
   } | null;
   readonly supervisor: { readonly pid: number | null };
+  /** What instances run from; absent before the first start. */
+  readonly program?: { readonly root: string; readonly version: string };
+  /** The upgrade under way, or one that was cut and that the next `up` or `upgrade` ends. */
+  readonly upgrade?: { readonly from: string; readonly startedAt: string };
   readonly instances: readonly InstanceView[];
   readonly stores: Readonly<Record<string, StoreView>>;
   /** The demo model server; null where it does not run. */
@@ -137,6 +141,7 @@ export function deploymentView(parts: ViewParts): DeploymentView {
     dataDir: parts.dataDir,
     gateway: port === undefined ? null : gatewayAddresses(port, (state.desired?.controlUi ?? null) !== null),
     supervisor: { pid: parts.supervisorPid },
+    ...programView(state),
     instances: [...parts.instances, ...drainedViews(parts)]
       .filter(({ pool }) => pool !== "model")
       .sort(inOrder),
@@ -147,6 +152,13 @@ export function deploymentView(parts: ViewParts): DeploymentView {
     ...(state.desired === null ? {} : { scaling: scalingView(state.desired, parts) }),
     ...(parts.activity === null ? {} : { activity: activityView(parts.activity) }),
     ...(state.failure === null ? {} : { failure: state.failure }),
+  };
+}
+
+function programView({ program, upgrade }: DeploymentState): Pick<DeploymentView, "program" | "upgrade"> {
+  return {
+    ...(program === null ? {} : { program: { root: program.root, version: program.version } }),
+    ...(upgrade === null ? {} : { upgrade: { from: upgrade.from.version, startedAt: upgrade.startedAt } }),
   };
 }
 
