@@ -44,6 +44,23 @@ export function supervisorDatabase(): SupervisorDatabase {
       }
     },
 
+    async addTenants({ url, tenants }) {
+      const pool = postgresPool({ url, applicationName: "supervisor", maxConnections: 1, role: null });
+      try {
+        const directory = postgresTenantDirectory({ pool });
+        const added = await directory.addTenants(
+          tenants.map(({ id, pool: of }) => ({ id: tenantId(id), pool: of })),
+        );
+        const wanted = new Map(tenants.map(({ id, pool: of }) => [id, of]));
+        const elsewhere = (await directory.tenants()).filter(
+          ({ id, pool: of }) => (wanted.get(id) ?? of) !== of,
+        );
+        return { added, elsewhere: elsewhere.map(({ id, pool: of }) => ({ id, pool: of })) };
+      } finally {
+        await pool.end();
+      }
+    },
+
     async saveSizes({ url, wishes }) {
       const pool = postgresPool({ url, applicationName: "supervisor", maxConnections: 1, role: null });
       try {

@@ -27,6 +27,8 @@ export interface TenantDirectory {
   tenants(): Promise<TenantRecord[]>;
   /** Idempotent by id. */
   addTenant(id: TenantId, pool: string): Promise<TenantRecord>;
+  /** Adds those that are missing, all at once; the others stay in the pool that they are in. Answers how many it added. */
+  addTenants(tenants: readonly { readonly id: TenantId; readonly pool: string }[]): Promise<number>;
   /** Idempotent by the token's hash. */
   addToken(tenant: TenantId, token: string, scopes: readonly string[], label: string): Promise<void>;
   /**

@@ -12,6 +12,13 @@ export interface ApplyRequest {
     readonly natsUrl?: string;
     readonly environment?: Readonly<Record<string, string>>;
   };
+  /** Tenants that are added where they are missing. */
+  readonly tenants?: readonly TenantOfPool[];
+}
+
+export interface TenantOfPool {
+  readonly id: string;
+  readonly pool: string;
 }
 
 /** What `scale` hands to the supervisor; what it leaves out stays. */
@@ -41,6 +48,14 @@ export interface SupervisorDatabase {
   }): Promise<void>;
   /** Makes sure that tenant `default` exists and that the token is one of its operators'. Idempotent. With the owner's access. */
   prepareTenant(target: { readonly url: string; readonly token: string }): Promise<void>;
+  /**
+   * Adds those tenants that are missing, all in one statement, and answers how many they were and which of the others
+   * are in another pool, where they stay. Idempotent. With the owner's access.
+   */
+  addTenants(target: {
+    readonly url: string;
+    readonly tenants: readonly TenantOfPool[];
+  }): Promise<{ readonly added: number; readonly elsewhere: readonly TenantOfPool[] }>;
   /** Writes down what sizes an operator wants. Idempotent. With the owner's access. */
   saveSizes(target: { readonly url: string; readonly wishes: readonly SizeWish[] }): Promise<void>;
   /** Tenants, queue and sizes, as the database tells them now. May keep a connection until `close`. */

@@ -45,6 +45,8 @@ export const desiredSchema = z.object({
   scaling: z
     .object({ gateway: policySchema, worker: policySchema })
     .default({ gateway: DEFAULT_SCALING, worker: DEFAULT_SCALING }),
+  /** Sizes of worker pools that serve no tenants but their own, by name. */
+  dedicated: z.record(z.string(), poolSize).default({}),
   /** Sessions that one worker executes at once; null is the worker's default. */
   slots: z.number().int().min(1).nullable().default(null),
   /** OpenClaw's own configuration, absolute; null is one agent on the demo model. */

@@ -9,6 +9,20 @@ const LABEL_LENGTH = 12;
 
 /** Tenants and tokens in memory. Only hashes of tokens are kept, as in the other adapters. */
 export function memoryTenantDirectory(state: MemoryStoreState): TenantDirectory {
+  function added(id: TenantId, pool: string): StoredTenant {
+    const tenant: StoredTenant = {
+      id,
+      pool,
+      disabled: false,
+      createdAt: state.now(),
+      sessions: new Map(),
+      endedSeqs: new Map(),
+      runs: new Map(),
+    };
+    state.tenants.set(id, tenant);
+    return tenant;
+  }
+
   return {
     authenticate: async (token) => {
       const hash = hashOf(token);
@@ -25,20 +39,12 @@ export function memoryTenantDirectory(state: MemoryStoreState): TenantDirectory 
 
     tenants: async () => Array.from(state.tenants.values(), recordOf),
 
-    addTenant: async (id, pool) => {
-      const known = state.tenants.get(id);
-      if (known) return recordOf(known);
-      const tenant: StoredTenant = {
-        id,
-        pool,
-        disabled: false,
-        createdAt: state.now(),
-        sessions: new Map(),
-        endedSeqs: new Map(),
-        runs: new Map(),
-      };
-      state.tenants.set(id, tenant);
-      return recordOf(tenant);
+    addTenant: async (id, pool) => recordOf(state.tenants.get(id) ?? added(id, pool)),
+
+    addTenants: async (tenants) => {
+      const missing = tenants.filter(({ id }) => !state.tenants.has(id));
+      for (const { id, pool } of missing) added(id, pool);
+      return missing.length;
     },
 
     addToken: async (tenant, token, scopes, label) => addToken(state, tenant, token, scopes, label),

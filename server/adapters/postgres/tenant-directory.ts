@@ -8,6 +8,10 @@ import { rowsOf } from "./query.ts";
 const AUTHENTICATE = "/* directory.authenticate */ SELECT * FROM authenticate($1)";
 const TENANTS = "/* directory.tenants */ SELECT * FROM list_tenants()";
 const ADD_TENANT = "/* directory.add_tenant */ SELECT add_tenant($1, $2)";
+// Those that are there already cost no write. Params: $1 tenants as JSON.
+const ADD_TENANTS = `/* directory.add_tenants */
+  SELECT add_tenant(t.id, t.pool) FROM jsonb_to_recordset($1) AS t(id text, pool text)
+  WHERE NOT EXISTS (SELECT FROM list_tenants() known WHERE known.tenant_id = t.id)`;
 const REPLACE_TOKEN = "/* directory.replace_token */ SELECT replace_token($1, $2, $3, $4)";
 const ADD_TOKEN = "/* directory.add_token */ SELECT add_token($1, $2, $3, $4)";
 const SET_DISABLED = "/* directory.set_disabled */ SELECT set_tenant_disabled($1, $2) AS known";
@@ -51,6 +55,10 @@ export function postgresTenantDirectory({ pool }: { readonly pool: pg.Pool }): T
     async addTenant(id, tenantPool) {
       await rows("add a tenant", ADD_TENANT, [id, tenantPool]);
       return (await tenants()).find((tenant) => tenant.id === id) as TenantRecord;
+    },
+
+    async addTenants(wanted) {
+      return (await rows("add tenants", ADD_TENANTS, [JSON.stringify(wanted)])).length;
     },
 
     async addToken(tenant, token, scopes, label) {

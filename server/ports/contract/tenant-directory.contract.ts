@@ -28,6 +28,17 @@ export function tenantDirectoryContract(adapter: string, open: OpenStores): void
       expect((await directory.tenants()).filter((record) => record.id === id)).toEqual([added]);
     });
 
+    it("adds many at once, and leaves those that are there in their pools", async () => {
+      const { directory, tenant, pool } = await storeWorld(open);
+      const ids = [1, 2, 3].map(() => tenantId(unique("tenant")));
+      const wanted = [...ids.map((id) => ({ id, pool: "vip" })), { id: tenant, pool: "vip" }];
+      expect(await directory.addTenants(wanted)).toBe(3);
+      expect(await directory.addTenants(wanted)).toBe(0);
+      expect(await directory.addTenants([])).toBe(0);
+      const pools = new Map((await directory.tenants()).map((record) => [record.id, record.pool]));
+      expect(wanted.map(({ id }) => pools.get(id))).toEqual(["vip", "vip", "vip", pool]);
+    });
+
     it("tells by a token whose it is and what it allows", async () => {
       const { directory, tenant, pool } = await storeWorld(open);
       const [admin, reader] = [newToken(), newToken()];
