@@ -7,6 +7,7 @@ import { downCommand } from "./commands/down.ts";
 import { drainCommand } from "./commands/drain.ts";
 import { envCommand } from "./commands/env.ts";
 import { loadtestCommand } from "./commands/loadtest.ts";
+import { initCommand } from "./commands/init.ts";
 import { logsCommand } from "./commands/logs.ts";
 import { runsCommand } from "./commands/runs.ts";
 import { scaleCommand } from "./commands/scale.ts";
@@ -25,6 +26,7 @@ export type ProgramOptions = Omit<ContextOptions, "globals" | "setExitCode">;
 
 /** Every command; the order is that of `--help`. Their work is imported when they run, so that help stays fast. */
 const COMMANDS: readonly ((context: CliContext) => Command)[] = [
+  initCommand,
   upCommand,
   downCommand,
   statusCommand,

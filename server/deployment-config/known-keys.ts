@@ -27,15 +27,18 @@ export const settingsOf = (schema: JsonSchema, at = ""): string[] =>
     return [key, ...settingsOf(below, key)];
   });
 
-const propertiesAt = (schema: JsonSchema, path: KeyPath): Record<string, JsonSchema> => {
-  let properties = propertiesOf(schema);
+const propertiesAt = (schema: JsonSchema, path: KeyPath): Record<string, JsonSchema> =>
+  propertiesOf(schemaAt(schema, path));
+
+/** What is said of a key; nothing where there is none. */
+export function schemaAt(schema: JsonSchema, path: KeyPath): JsonSchema {
+  let found = schema;
   for (const part of path) {
-    const below = properties[String(part)] ?? properties["*"];
-    if (below === undefined) return {};
-    properties = propertiesOf(below);
+    const below = propertiesOf(found);
+    found = below[String(part)] ?? below["*"] ?? {};
   }
-  return properties;
-};
+  return found;
+}
 
 /** Of an object, of the values of a record or of a list, whichever of several kinds it may be. */
 function propertiesOf(schema: JsonSchema): Record<string, JsonSchema> {

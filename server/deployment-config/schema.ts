@@ -115,12 +115,14 @@ const pools = section(
       z
         .record(
           poolName,
-          z.union([
-            bound,
-            z.strictObject({
-              instances: setting(bound, "Size of the pool, which is never changed by load."),
-            }),
-          ]),
+          z
+            .union([
+              bound,
+              z.strictObject({
+                instances: setting(bound, "Size of the pool, which is never changed by load."),
+              }),
+            ])
+            .describe("A pool by its name."),
         )
         .nullable(),
       "v2: worker pools that serve no tenants but those that name them. A number is a pool's size.",
@@ -181,14 +183,16 @@ const stores = section(
 
 const tenants = z
   .array(
-    z.union([
-      tenantName,
-      z.strictObject({
-        id: tenantName,
-        pool: setting(poolName, "Whose workers execute its runs: `shared`, or one of pools.dedicated."),
-        limits: section(limitShape, "What this one may use, where it differs from limits above."),
-      }),
-    ]),
+    z
+      .union([
+        tenantName,
+        z.strictObject({
+          id: tenantName.describe("Its name, for ever."),
+          pool: setting(poolName, "Whose workers execute its runs: `shared`, or one of pools.dedicated."),
+          limits: section(limitShape, "What this one may use, where it differs from limits above."),
+        }),
+      ])
+      .describe("A tenant: its id alone, or more of it."),
   )
   .max(TENANTS_MAX)
   .nullable();
