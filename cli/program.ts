@@ -2,6 +2,7 @@ import { Command, CommanderError } from "commander";
 import { HAError } from "../server/core/errors.ts";
 import { acceptCommand } from "./commands/accept.ts";
 import { chaosCommand } from "./commands/chaos.ts";
+import { costCommand } from "./commands/cost.ts";
 import { doctorCommand } from "./commands/doctor.ts";
 import { downCommand } from "./commands/down.ts";
 import { drainCommand } from "./commands/drain.ts";
@@ -42,6 +43,7 @@ const COMMANDS: readonly ((context: CliContext) => Command)[] = [
   loadtestCommand,
   acceptCommand,
   tenantCommand,
+  costCommand,
   serveCommand,
 ];
 

@@ -8,6 +8,8 @@ const BENCHMARKS: Readonly<Record<string, () => Promise<void>>> = {
   growth: async () => (await import("./growth.ts")).growthBenchmark(),
   takeover: async () => (await import("./takeover.ts")).takeoverBenchmark(),
   openclaw: async () => (await import("./openclaw.ts")).openclawBenchmark(),
+  tenants: async () => (await import("./tenants.ts")).tenantsBenchmark(),
+  cost: async () => (await import("./cost.ts")).costBenchmark(),
   footprint: async () => (await import("./footprint.ts")).footprintBenchmark(),
 };
 

@@ -34,11 +34,16 @@ export function settingsTable(reference: unknown): string {
   const schema = jsonSchema();
   const rows = settingsOf(schema).map((key) => {
     const { env, flag } = OTHER_PLACES[key] ?? {};
-    const meaning = schemaAt(schema, key.split("."))["description"];
-    return [code(key), defaultOf(reference, key.split(".")), code(flag), code(env), String(meaning ?? "")];
+    const { description } = schemaAt(schema, key.split("."));
+    const meaning = typeof description === "string" ? description : "";
+    return [code(key), defaultOf(reference, key.split(".")), code(flag), code(env), meaning];
   });
-  return [["key", "default", "flag of `up`", "variable", "what it says"], Array(5).fill("---"), ...rows]
-    .map((cells) => `| ${cells.map((cell) => String(cell).replaceAll("|", "\\|")).join(" | ")} |`)
+  return [
+    ["key", "default", "flag of `up`", "variable", "what it says"],
+    Array<string>(5).fill("---"),
+    ...rows,
+  ]
+    .map((cells) => `| ${cells.map((cell) => cell.replaceAll("|", "\\|")).join(" | ")} |`)
     .join("\n");
 }
 
