@@ -92,13 +92,10 @@ async function requestOf(
   refuseOtherTopology(kept, asked ?? kept?.topology ?? "v2", context.program);
   requireTopology(asked ?? "v2");
   const { desired, limits, tenants, urls } = resolveTopology(choices, kept);
-  const limited = [limits, ...tenants.map((tenant) => tenant.limits ?? {})].some((each) =>
-    Object.values(each).some((limit) => limit !== null),
-  );
-  if (limited) context.output.warning("limits of openclaw-ha.yaml are not enforced by this release yet");
   const config = await readConfig(context, known, desired);
   return {
-    tenants: tenants.map(({ id, pool }) => ({ id, pool })),
+    tenants,
+    ...(limits === undefined ? {} : { limits }),
     desired: {
       ...desired,
       configRevision: config.revision,

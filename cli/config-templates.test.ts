@@ -4,10 +4,10 @@ import { fileURLToPath } from "node:url";
 import { format } from "prettier";
 import { describe, expect, it } from "vitest";
 import { parse } from "yaml";
+import { LIMIT_NAMES } from "../server/core/tenant-limits.ts";
 import { choiceOfFile } from "../server/deployment-config/choice.ts";
 import { jsonSchema, settingsOf } from "../server/deployment-config/known-keys.ts";
 import { parseDeploymentFile } from "../server/deployment-config/load.ts";
-import { limitShape } from "../server/deployment-config/schema.ts";
 import { OTHER_PLACES, settingsTable } from "../server/deployment-config/settings.ts";
 import { upCommand } from "./commands/up.ts";
 import { createContext } from "./context.ts";
@@ -26,7 +26,7 @@ describe("the reference of openclaw-ha.yaml", () => {
   it("says what is true where nobody says anything", () => {
     const choice = choiceOfFile(parseDeploymentFile(reference, REFERENCE, {}), REFERENCE);
     const nothing = resolveTopology([], null);
-    const noLimit = Object.fromEntries(Object.keys(limitShape).map((name) => [name, null]));
+    const noLimit = Object.fromEntries(LIMIT_NAMES.map((name) => [name, null]));
     expect(resolveTopology([choice], null)).toEqual({ ...nothing, limits: noLimit });
     expect(nothing.desired).toEqual(DEFAULT_TOPOLOGY);
   });

@@ -17,7 +17,6 @@ describe("what a deployment should become", () => {
       desired: DEFAULT_TOPOLOGY,
       urls: {},
       tenants: [],
-      limits: {},
     });
   });
 

@@ -2,9 +2,10 @@ import path from "node:path";
 import { HAError } from "../server/core/errors.ts";
 import { DEFAULT_SCALING, SCALED_POOLS } from "../server/core/scaling.ts";
 import { checkLimits } from "../server/supervisor/scaling.ts";
+import type { LimitSettings } from "../server/core/tenant-limits.ts";
 import { DEFAULT_SLOTS } from "../server/config.ts";
 import { said, type TenantWish, type TopologyChoice } from "../server/deployment-config/choice.ts";
-import { isUrl, STORE_PROTOCOLS, type TenantLimits } from "../server/deployment-config/schema.ts";
+import { isUrl, STORE_PROTOCOLS } from "../server/deployment-config/schema.ts";
 import type { ApplyRequest } from "../server/supervisor/contract.ts";
 import type { DesiredTopology } from "../server/supervisor/deployment.ts";
 
@@ -141,7 +142,7 @@ export function resolveTopology(
   readonly desired: DesiredTopology;
   readonly urls: Urls;
   readonly tenants: readonly TenantWish[];
-  readonly limits: TenantLimits;
+  readonly limits?: LimitSettings;
 } {
   const merged: TopologyChoice = Object.assign({}, ...choices.toReversed());
   if (merged.openclawHome) throw notForV2("an existing state directory (--openclaw-home)", "v0 and v1");
@@ -155,7 +156,7 @@ export function resolveTopology(
   return {
     urls,
     tenants: merged.tenants ?? [],
-    limits: merged.limits ?? {},
+    ...(merged.limits === undefined ? {} : { limits: merged.limits }),
     desired: {
       topology: "v2",
       port: merged.port ?? base.port,

@@ -1,13 +1,14 @@
 import path from "node:path";
 import { SCALED_POOLS, type ScaledPool, type ScalingPolicy } from "../core/scaling.ts";
-import { type DeploymentFile, SHARED_POOL, type TenantLimits } from "./schema.ts";
+import type { LimitSettings } from "../core/tenant-limits.ts";
+import { type DeploymentFile, SHARED_POOL } from "./schema.ts";
 
 /** A tenant that `up` adds where it is missing. */
 export interface TenantWish {
   readonly id: string;
   readonly pool: string;
   /** Where they differ from the limits of all. */
-  readonly limits?: TenantLimits;
+  readonly limits?: LimitSettings;
 }
 
 /**
@@ -33,7 +34,7 @@ export interface TopologyChoice {
   readonly logLevel?: string;
   /** Changes of each pool's policy. */
   readonly scaling?: Readonly<Record<ScaledPool, Partial<ScalingPolicy>>>;
-  readonly limits?: TenantLimits;
+  readonly limits?: LimitSettings;
   readonly tenants?: readonly TenantWish[];
 }
 

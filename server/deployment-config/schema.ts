@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { agentId, tenantId } from "../core/ids.ts";
+import type { LimitName } from "../core/tenant-limits.ts";
 
 /**
  * openclaw-ha.yaml: every key, what it means and what it may say. From here come the checks, the JSON schema for
@@ -74,7 +75,7 @@ const external = (store: "postgres" | "redis" | "nats") =>
   });
 
 /** What one tenant may use. Null: no limit. */
-export const limitShape = {
+const limitShape = {
   requestsPerMinute: setting(whole(1).nullable(), "Requests that start a run, per minute. null: no limit."),
   tokensPerMinute: setting(
     whole(1).nullable(),
@@ -84,7 +85,7 @@ export const limitShape = {
   queuedRuns: setting(whole(1).nullable(), "Runs that wait to be executed. null: no limit."),
   sessions: setting(whole(1).nullable(), "Sessions that exist. null: no limit."),
   storageBytes: setting(whole(1).nullable(), "Bytes of transcripts and attachments. null: no limit."),
-};
+} satisfies Record<LimitName, z.ZodType>;
 
 const pools = section(
   {
@@ -264,4 +265,3 @@ export const deploymentFileSchema = z.strictObject({
 
 /** openclaw-ha.yaml as it was written. */
 export type DeploymentFile = z.infer<typeof deploymentFileSchema>;
-export type TenantLimits = { readonly [Name in keyof typeof limitShape]?: number | null };

@@ -4,6 +4,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { z } from "zod";
 import { asHAError, HAError } from "../core/errors.ts";
+import { LIMIT_NAMES } from "../core/tenant-limits.ts";
 import type { Logger } from "../ports/logger.ts";
 import { LOOPBACK } from "./addresses.ts";
 import type { ApplyRequest, Progress, ScaleRequest } from "./contract.ts";
@@ -37,8 +38,10 @@ export type ControlLine =
       };
     };
 
-/** Ten thousand tenants with the longest names fit. */
-const MAX_BODY_BYTES = 2 * 1024 * 1024;
+/** Ten thousand tenants with the longest names and all their limits fit. */
+const MAX_BODY_BYTES = 4 * 1024 * 1024;
+
+const limitSchema = z.partialRecord(z.enum(LIMIT_NAMES), z.number().nullable());
 
 const applySchema = z.object({
   desired: desiredSchema,
@@ -49,7 +52,8 @@ const applySchema = z.object({
     natsUrl: z.string().optional(),
     environment: z.record(z.string(), z.string()).optional(),
   }),
-  tenants: z.array(z.object({ id: z.string(), pool: z.string() })).optional(),
+  tenants: z.array(z.object({ id: z.string(), pool: z.string(), limits: limitSchema.optional() })).optional(),
+  limits: limitSchema.optional(),
 });
 
 const poolChange = z.object({ size: poolSize.optional(), policy: policyChangeSchema.optional() }).optional();

@@ -123,6 +123,7 @@ export function createSupervisor(parts: SupervisorParts): Supervisor {
           desired,
           takeover: before.running && sameStores(before, book),
           tenants: request.tenants ?? [],
+          limits: request.limits,
           wishes: sizeWishes(before.state.desired, desired, { reason, sizes }),
         },
         progress,

@@ -4,7 +4,7 @@ import { HAError } from "../../core/errors.ts";
 import { runId as asRunId } from "../../core/ids.ts";
 import { QUEUE_MODES } from "../../core/queue-mode.ts";
 import type { SessionPatch, SessionRecord } from "../../core/session.ts";
-import { abortRuns } from "../abort-runs.ts";
+import { stopRuns } from "../abort-runs.ts";
 import { resolveSession, unknownModel } from "../accept-run.ts";
 import { isMainSession, sessionEntry, sessionResolved } from "../projection/session-row.ts";
 import { createSession, resetSession } from "../reset-session.ts";
@@ -145,7 +145,7 @@ export const sessionWriteMethods: readonly Method[] = [
       if (isMainSession(gateway.catalog, key)) {
         throw new HAError("REQUEST_INVALID", `Cannot delete the main session (${key}).`);
       }
-      await abortRuns(call, { sessionKey: key });
+      await stopRuns(call, { sessionKey: key });
       const { deleted } = await gateway.sessions.delete(tenant, key);
       if (deleted) tellSession(call, key, "delete");
       return { ok: true, key, deleted, archived: [] };
@@ -176,10 +176,11 @@ export const sessionWriteMethods: readonly Method[] = [
       runId: text.optional(),
     }),
     async handle(call, params) {
-      const aborted = await abortRuns(call, abortTarget(call, params));
-      const [abortedRunId] = aborted;
-      if (abortedRunId === undefined) return { ok: true, abortedRunId: null, status: "no-active-run" };
-      return { ok: true, abortedRunId, runIds: aborted, status: "aborted" };
+      const { runIds, subagents } = await stopRuns(call, abortTarget(call, params));
+      const [abortedRunId = null] = runIds;
+      if (abortedRunId === null && subagents === 0)
+        return { ok: true, abortedRunId, status: "no-active-run" };
+      return { ok: true, abortedRunId, runIds, status: "aborted" };
     },
   }),
 ];
