@@ -83,11 +83,14 @@ async function serveWorker(ports: Ports, options: ServeOptions): Promise<Served>
   const worker = await startWorker({ ...ports, ...parts, ...agents, instance, pools, slots, drainGraceMs });
   const probe = await openProbe(options, () => (worker.workerId === null ? ["not registered"] : []));
   await Promise.race([worker.registered(), aborted(signal)]); // a store that is away must not hold up the end
-  const load = reporter(ports, options.role, {
-    instance,
-    pool: "worker",
-    read: () => ({ ...worker.load(), connections: 0 }),
-  });
+  // Those of a dedicated pool have room for its tenants alone: they say nothing of the pool that load sizes.
+  const load = pools.includes("shared")
+    ? reporter(ports, options.role, {
+        instance,
+        pool: "worker",
+        read: () => ({ ...worker.load(), connections: 0 }),
+      })
+    : NOTHING_TO_REPORT;
   const drain = (): Promise<void> => together(worker.drain(), load.stop()).finally(() => probe?.close());
   return { url: probe?.url ?? null, drain };
 }
@@ -105,8 +108,9 @@ const reporter = (
   ports: Ports,
   role: InstanceRole,
   part: Pick<LoadReporterDeps, "instance" | "pool" | "read">,
-): { stop(): Promise<void> } =>
-  role === "all" ? { stop: () => Promise.resolve() } : reportLoad({ ...ports, ...part });
+): { stop(): Promise<void> } => (role === "all" ? NOTHING_TO_REPORT : reportLoad({ ...ports, ...part }));
+
+const NOTHING_TO_REPORT = { stop: () => Promise.resolve() };
 
 /** Side by side: what drains need not wait for the last report. */
 const together = async (...work: readonly Promise<void>[]): Promise<void> => void (await Promise.all(work));
