@@ -101,6 +101,7 @@ export async function runAttempt(
     history: context.history,
     userRow: grant.userRow,
     compact: grant.input.options.compact,
+    traceparent: grant.input.options.traceparent,
     sampling: plan.sampling,
     stepsDone: grant.stepsDone,
     startedTools: grant.startedTools,
