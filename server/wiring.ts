@@ -86,6 +86,7 @@ export async function openPorts(config: InstanceConfig, logger: Logger, env: Env
     maxConnections: POSTGRES_CONNECTIONS,
   });
   const shared = { clock, random, logger };
+  const stored = { pool, ...(catalog.queueCap === null ? {} : { maxQueuedPerSession: catalog.queueCap }) };
   const [queue, bus, objects] = await Promise.all([
     openQueue(config, catalog, shared),
     openBus(config, shared),
@@ -93,12 +94,12 @@ export async function openPorts(config: InstanceConfig, logger: Logger, env: Env
   ]);
   return {
     ...shared,
-    ledger: postgresRunLedger({ pool }),
+    ledger: postgresRunLedger(stored),
     sessions: postgresSessionStore({ pool, random }),
     directory: postgresTenantDirectory({ pool }),
     scaling: postgresScalingStore({ pool }),
-    cron: postgresCronStore({ pool }),
-    subagents: postgresSubagentStore({ pool }),
+    cron: postgresCronStore(stored),
+    subagents: postgresSubagentStore(stored),
     queue,
     bus,
     objects,

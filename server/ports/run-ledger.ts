@@ -11,7 +11,7 @@ import type {
   RunStatus,
 } from "../core/run.ts";
 import type { SessionPatch } from "../core/session.ts";
-import type { NewMessage, TranscriptRow } from "../core/transcript.ts";
+import type { NewMessage, StoredBody, TranscriptRow } from "../core/transcript.ts";
 import type { ReadySession } from "./run-queue.ts";
 
 export interface AcceptRequest {
@@ -333,9 +333,22 @@ export interface RunLedger {
   getMany(runs: readonly { readonly tenant: TenantId; readonly runId: RunId }[]): Promise<RunRecord[]>;
   /** Newest first. */
   list(tenant: TenantId, filter: RunFilter): Promise<RunRecord[]>;
+  /** What waits in a session, the oldest first, with the messages; `total` counts all. */
+  queued(
+    tenant: TenantId,
+    sessionKey: SessionKey,
+    limit: number,
+  ): Promise<{ readonly items: readonly QueuedInput[]; readonly total: number }>;
   /** Sums for `status` and autoscaling. */
   backlog(): Promise<{ readonly ready: number; readonly running: number; readonly oldestReadyMs: number }>;
   close(): Promise<void>;
+}
+
+/** A message whose run has not begun. */
+export interface QueuedInput {
+  readonly runId: RunId;
+  readonly acceptedAt: number;
+  readonly body: StoredBody;
 }
 
 export interface WorkerView {

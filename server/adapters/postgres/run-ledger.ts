@@ -32,7 +32,7 @@ import {
   type WorkerRow,
 } from "./ledger-rows.ts";
 import { answeredRun, answerItem, type AnswerRow } from "./ledger-answer.ts";
-import { listRuns } from "./run-reads.ts";
+import { listRuns, queuedInputs } from "./run-reads.ts";
 import { SEAL_THRESHOLD_ROWS } from "./seal.ts";
 import { inTenant } from "./tenant-scope.ts";
 
@@ -232,6 +232,9 @@ export function postgresRunLedger(options: PostgresRunLedgerOptions): RunLedger 
     },
 
     list: (tenant, filter) => inTenant(pool, tenant, "list runs", (query) => listRuns(query, tenant, filter)),
+
+    queued: (tenant, key, limit) =>
+      inTenant(pool, tenant, "list what waits", (query) => queuedInputs(query, tenant, key, limit)),
 
     async backlog() {
       const [row] = await rows<{ ready: number; running: number; oldest_ready_ms: number }>(
