@@ -1,8 +1,7 @@
 import type { PlantedBug } from "./planted-bug.ts";
 
-const CLAIM = "migrate/sql/000004_claim.sql";
-const WRITES = "migrate/sql/000006_checkpoint_finish.sql";
-const ACCEPT = "migrate/sql/000003_accept.sql";
+const POOLS = "migrate/sql/000035_tenant_pools.sql";
+const ACCEPT = "migrate/sql/000034_tenant_limits.sql";
 const WORKERS = "migrate/sql/000007_workers.sql";
 
 /** Bugs of what PostgreSQL decides: leases, tokens, order, idempotency. */
@@ -14,7 +13,7 @@ export const LEDGER_BUGS: readonly PlantedBug[] = [
     trial: "busy",
     edits: [
       {
-        file: CLAIM,
+        file: POOLS,
         find: "SELECT l.tenant_id, l.session_key, l.fencing_token + 1 AS token, l.pool, l.head_seq,",
         replace:
           "SELECT l.tenant_id, l.session_key, greatest(l.fencing_token, 1) AS token, l.pool, l.head_seq,",
@@ -28,7 +27,7 @@ export const LEDGER_BUGS: readonly PlantedBug[] = [
     trial: "worker-paused",
     edits: [
       {
-        file: WRITES,
+        file: POOLS,
         find: "      steps jsonb, msgs jsonb, next boolean, prev text, tin bigint, tout bigint)\n    JOIN session_leases l ON l.tenant_id = b.t AND l.session_key = b.s AND l.fencing_token = b.tok AND l.run_id = b.r",
         replace:
           "      steps jsonb, msgs jsonb, next boolean, prev text, tin bigint, tout bigint)\n    JOIN session_leases l ON l.tenant_id = b.t AND l.session_key = b.s AND l.run_id = b.r",
@@ -111,7 +110,7 @@ export const LEDGER_BUGS: readonly PlantedBug[] = [
     trial: "busy",
     edits: [
       {
-        file: CLAIM,
+        file: POOLS,
         find: "      ORDER BY r.run_order LIMIT 1",
         replace: "      ORDER BY r.run_order DESC LIMIT 1",
       },
@@ -142,7 +141,7 @@ export const LEDGER_BUGS: readonly PlantedBug[] = [
     trial: "busy",
     edits: [
       {
-        file: WRITES,
+        file: POOLS,
         find: "      ), shown AS (",
         replace:
           "      ), forgotten AS (\n        DELETE FROM idempotency_records d USING ended e WHERE d.tenant_id = e.t AND d.idempotency_key = e.r\n      ), shown AS (",

@@ -4,6 +4,7 @@ import { asHAError } from "../core/errors.ts";
 import type { AgentCatalog } from "../core/catalog.ts";
 import type { TenantId } from "../core/ids.ts";
 import type { CronNotice } from "../core/run-event.ts";
+import { isLimitReason } from "../core/tenant-limits.ts";
 import { afterRun, nextTime } from "../cron/after-run.ts";
 import { finishedNotice, startedNotice } from "../cron/notices.ts";
 import { dueOccurrence } from "../cron/occurrence.ts";
@@ -103,7 +104,7 @@ export function cronRunner(deps: CronRunnerDeps): CronRunner {
     { reason }: Extract<FireAnswer, { kind: "refused" }>,
     now: number,
   ): number | null {
-    if (reason === "session-queue-full") return now + QUEUE_FULL_MS;
+    if (reason === "session-queue-full" || isLimitReason(reason)) return now + QUEUE_FULL_MS;
     return nextTime(job, now) ?? (reason === "tenant-disabled" ? now + SHUT_OUT_MS : null);
   }
 

@@ -1,4 +1,5 @@
 import { memoryObjectStore } from "../adapters/memory/object-store.ts";
+import { memoryRateLimiter } from "../adapters/memory/rate-limiter.ts";
 import { bodyStore } from "../bodies/body-store.ts";
 import { embeddedAgentRuntime } from "../adapters/embedded-agent/agent-runtime.ts";
 import { noEventBus } from "../adapters/none/event-bus.ts";
@@ -60,6 +61,7 @@ const tell = tellParents(ports);
 await startWorker({
   ...ports,
   vault: { credential: () => Promise.resolve(null) },
+  rateLimiter: memoryRateLimiter({ clock: systemClock }),
   runtime: embeddedAgentRuntime(base),
   keepLease: threadKeeper({
     clock: systemClock,

@@ -1,3 +1,4 @@
+import { checkNewSession } from "./limits.ts";
 import { firstKeptSeqOf } from "../../core/compaction.ts";
 import type { RunId, SessionKey, TenantId } from "../../core/ids.ts";
 import { exceedsInline, resetMessage, type TranscriptRow } from "../../core/transcript.ts";
@@ -44,6 +45,7 @@ export function memorySessionStore(state: MemoryStoreState): SessionStore {
       const tenant = tenantOf(state, tenantId);
       const known = tenant.sessions.get(key);
       if (known) return { session: sessionRecord(known), created: false };
+      checkNewSession(state, tenant, key);
       const session = addSession(state, tenant, { key, agentId, sessionId, createdVia });
       patchSession(state, session, patch);
       return { session: sessionRecord(session), created: true };

@@ -4,7 +4,14 @@ import type { SessionKey, TenantId, WorkerId } from "../../core/ids.ts";
 import type { Lane } from "../../core/lane.ts";
 import { LEASE_TTL_MS } from "../../core/lease.ts";
 import { MAX_FAILURES } from "../../core/run.ts";
-import type { GrantRef, HeartbeatAnswer, ReadyCursor, RunLedger } from "../../ports/run-ledger.ts";
+import type { LaneDemand } from "../../core/scaling.ts";
+import type {
+  GrantRef,
+  HeartbeatAnswer,
+  ReadyCursor,
+  RunLedger,
+  RunningRun,
+} from "../../ports/run-ledger.ts";
 import { jsonbParameter } from "./json.ts";
 import { rowsOf } from "./query.ts";
 import { type GrantRow, grantOf, messageItems, type RunJson, stepItems } from "./rows.ts";
@@ -32,7 +39,7 @@ import {
   type WorkerRow,
 } from "./ledger-rows.ts";
 import { answeredRun, answerItem, type AnswerRow } from "./ledger-answer.ts";
-import { listRuns, queuedInputs } from "./run-reads.ts";
+import { listRuns, queuedInputs, readSteps } from "./run-reads.ts";
 import { SEAL_THRESHOLD_ROWS } from "./seal.ts";
 import { inTenant } from "./tenant-scope.ts";
 
@@ -48,7 +55,9 @@ export interface PostgresRunLedgerOptions {
 
 // One call each: the functions decide and write in one transaction (migrate/sql/000003 to 000009).
 const ACCEPT = "/* ledger.accept */ SELECT * FROM accept_runs($1, $2)";
-const ANSWER = "/* ledger.answer */ SELECT * FROM answer_run($1, $2)";
+// OFFSET 0 keeps the check a step of its own, before the answer makes the session that it asks about.
+const ANSWER = `/* ledger.answer */
+  SELECT a.* FROM (SELECT check_new_session($3, $4) OFFSET 0) c CROSS JOIN LATERAL answer_run($1, $2) a`;
 const CLAIM =
   "/* ledger.claim */ SELECT c.busy, c.tenant, c.session, (c.granted).* FROM claim_sessions($1, $2, $3, $4) c";
 const CLAIM_READY = "/* ledger.claim_ready */ SELECT * FROM claim_ready($1, $2, $3, $4)";
@@ -68,6 +77,9 @@ const ABORT = "/* ledger.abort */ SELECT * FROM abort_runs($1, $2, $3, $4)";
 const REDRIVE = "/* ledger.redrive */ SELECT * FROM redrive_run($1, $2)";
 const BY_ID = "/* ledger.by_id */ SELECT * FROM runs_by_id($1)";
 const BACKLOG = "/* ledger.backlog */ SELECT * FROM backlog()";
+const RUNNING = "/* ledger.running */ SELECT run, steps, step FROM running_runs($1)";
+const LANES = "/* ledger.lanes */ SELECT * FROM lane_backlog($1)";
+const FAILURES = "/* ledger.failures */ SELECT run FROM failed_runs($1)";
 
 /** The key of a worker's session advisory lock: the first 8 bytes of SHA-256 of its id, as PostgreSQL's bigint. */
 export const workerLockKey = (worker: WorkerId): string =>
@@ -91,7 +103,9 @@ export function postgresRunLedger(options: PostgresRunLedgerOptions): RunLedger 
 
     async answer(request) {
       const item = jsonbParameter(answerItem(request));
-      const [row] = await rows<AnswerRow>("record an answered run", ANSWER, [item, SEAL_THRESHOLD_ROWS]);
+      const { tenant, sessionKey } = request;
+      const values = [item, SEAL_THRESHOLD_ROWS, tenant, sessionKey];
+      const [row] = await rows<AnswerRow>("record an answered run", ANSWER, values);
       return answeredRun(request, row);
     },
 
@@ -235,6 +249,22 @@ export function postgresRunLedger(options: PostgresRunLedgerOptions): RunLedger 
 
     queued: (tenant, key, limit) =>
       inTenant(pool, tenant, "list what waits", (query) => queuedInputs(query, tenant, key, limit)),
+
+    steps: (tenant, run) => inTenant(pool, tenant, "read steps", (query) => readSteps(query, tenant, run)),
+
+    running: (limit) => rows<RunningRun & { run: RunJson }>("list running runs", RUNNING, [limit]),
+
+    failures: async (limit) =>
+      (await rows<{ run: RunJson }>("list failed runs", FAILURES, [limit])).map(({ run }) => run),
+
+    async lanes(limit) {
+      const lanes = await rows<LaneDemand & { pool: string; oldest_ready_ms: number | null }>(
+        "read the lanes",
+        LANES,
+        [limit],
+      );
+      return lanes.map(({ oldest_ready_ms: oldestReadyMs, ...lane }) => ({ ...lane, oldestReadyMs }));
+    },
 
     async backlog() {
       const [row] = await rows<{ ready: number; running: number; oldest_ready_ms: number }>(
