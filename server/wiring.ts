@@ -95,6 +95,7 @@ export async function openPorts(config: InstanceConfig, logger: Logger, env: Env
     maxConnections: POSTGRES_CONNECTIONS,
   });
   const shared = { clock, random, logger };
+  const stored = { pool, ...(catalog.queueCap === null ? {} : { maxQueuedPerSession: catalog.queueCap }) };
   const [queue, bus, objects, rateLimiter] = await Promise.all([
     openQueue(config, catalog, shared),
     openBus(config, shared),
@@ -107,12 +108,12 @@ export async function openPorts(config: InstanceConfig, logger: Logger, env: Env
   return {
     ...shared,
     registry,
-    ledger: onPostgres("ledger", postgresRunLedger({ pool })),
+    ledger: onPostgres("ledger", postgresRunLedger(stored)),
     sessions: onPostgres("sessions", postgresSessionStore({ pool, random })),
     directory: onPostgres("directory", postgresTenantDirectory({ pool })),
     scaling: onPostgres("scaling", postgresScalingStore({ pool })),
-    cron: onPostgres("cron", postgresCronStore({ pool })),
-    subagents: onPostgres("subagents", postgresSubagentStore({ pool })),
+    cron: onPostgres("cron", postgresCronStore(stored)),
+    subagents: onPostgres("subagents", postgresSubagentStore(stored)),
     queue: timedPort(queue, "queue", "redis", registry),
     bus: timedPort(bus, "bus", config.natsUrl === null ? "redis" : "nats", registry),
     objects: timedPort(objects, "objects", "objects", registry),

@@ -100,6 +100,7 @@ export async function runAttempt(
     ownFrom: messages.length - context.own.length,
     history: context.history,
     userRow: grant.userRow,
+    compaction: plan.compaction,
     compact: grant.input.options.compact,
     traceparent: grant.input.options.traceparent,
     sampling: plan.sampling,
