@@ -1,7 +1,8 @@
-import { progress } from "./report.ts";
+import { parseArgs } from "node:util";
+import { type BenchmarkOptions, progress } from "./report.ts";
 
 /** `npm run bench -- NAME`: prints ratios and figures, those of a ratio measured side by side in one run. */
-const BENCHMARKS: Readonly<Record<string, () => Promise<void>>> = {
+const BENCHMARKS: Readonly<Record<string, (options: BenchmarkOptions) => Promise<void>>> = {
   floor: async () => (await import("./floor.ts")).floorBenchmark(),
   statements: async () => (await import("./statements.ts")).statementsBenchmark(),
   peers: async () => (await import("./peers.ts")).peersBenchmark(),
@@ -9,13 +10,20 @@ const BENCHMARKS: Readonly<Record<string, () => Promise<void>>> = {
   takeover: async () => (await import("./takeover.ts")).takeoverBenchmark(),
   openclaw: async () => (await import("./openclaw.ts")).openclawBenchmark(),
   footprint: async () => (await import("./footprint.ts")).footprintBenchmark(),
+  "fan-out": async (options) => (await import("./fan-out.ts")).fanOutBenchmark(options),
+  "idle-sockets": async (options) => (await import("./idle-sockets.ts")).idleSocketsBenchmark(options),
 };
 
-const [name] = process.argv.slice(2);
-const benchmark = name === undefined ? undefined : BENCHMARKS[name];
-if (!benchmark) {
-  progress(`usage: npm run bench -- ${Object.keys(BENCHMARKS).join("|")}`);
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { quick: { type: "boolean", default: false }, duration: { type: "string" } },
+});
+const benchmark = BENCHMARKS[positionals[0] ?? ""];
+const seconds = Number(values.duration ?? 1);
+if (!benchmark || !(seconds > 0)) {
+  progress(`usage: npm run bench -- ${Object.keys(BENCHMARKS).join("|")} [--quick] [--duration SECONDS]`);
   process.exitCode = 2;
 } else {
-  await benchmark();
+  const durationMs = values.duration === undefined ? undefined : seconds * 1_000;
+  await benchmark({ quick: values.quick, durationMs });
 }

@@ -10,7 +10,28 @@ CREATE TABLE tenants (
   tenant_id  text COLLATE "C" PRIMARY KEY,
   pool       text NOT NULL DEFAULT 'shared',
   disabled   boolean NOT NULL DEFAULT false,
-  created_at timestamptz NOT NULL DEFAULT clock_timestamp()
+  created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+  removed_at timestamptz,
+  limits     jsonb NOT NULL DEFAULT '{}' CHECK (jsonb_typeof(limits) = 'object'),
+  effective_limits jsonb NOT NULL DEFAULT '{}',
+  limited    boolean NOT NULL
+    GENERATED ALWAYS AS (effective_limits ?| ARRAY['concurrentRuns','queuedRuns','sessions','storageBytes']) STORED
+);
+COMMENT ON COLUMN tenants.removed_at IS 'set with the removal; nothing but this row is left then, or it is on its way out';
+COMMENT ON COLUMN tenants.limits IS 'what was said of this tenant (core/tenant-limits.ts); a null is no limit, an absent name the default';
+COMMENT ON COLUMN tenants.effective_limits IS 'defaults and limits together, without nulls; kept by a trigger';
+COMMENT ON COLUMN tenants.limited IS 'true where accepting has something to count';
+
+CREATE TABLE default_limits (
+  only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
+  limits   jsonb NOT NULL CHECK (jsonb_typeof(limits) = 'object')
+);
+
+-- What tenants keep, as it was measured last: only of those that have a limit of storage.
+CREATE TABLE tenant_storage (
+  tenant_id   text COLLATE "C" PRIMARY KEY,
+  bytes       bigint NOT NULL,
+  measured_at timestamptz NOT NULL
 );
 
 CREATE TABLE tokens (
@@ -127,6 +148,7 @@ CREATE TABLE runs (
   options         jsonb NOT NULL DEFAULT '{}',
   result          jsonb,
   error           jsonb,
+  unsuccessful    text GENERATED ALWAYS AS (CASE WHEN ended_at IS NOT NULL AND status <> 'succeeded' THEN status END) STORED,
   PRIMARY KEY (tenant_id, run_id),
   CONSTRAINT status_known CHECK (status IN ('queued','running','succeeded','failed','timed_out','aborted','dead')),
   CONSTRAINT ended_means_terminal CHECK ((ended_at IS NULL) = (status IN ('queued','running')))
@@ -138,9 +160,16 @@ COMMENT ON COLUMN runs.losses IS 'attempts lost in all since the run was accepte
 COMMENT ON COLUMN runs.checkpoint_no IS 'newest checkpoint of the grant; of a steered run the one of the other run that took it in';
 COMMENT ON COLUMN runs.title IS 'beginning of the user''s text; becomes the title of a session that has none';
 COMMENT ON COLUMN runs.user_seq IS 'where the user row stands in the transcript; NULL until the first claim';
+COMMENT ON COLUMN runs.unsuccessful IS 'status of a run that has ended otherwise than well; NULL for all others';
 COMMENT ON COLUMN runs.collected IS 'runs whose texts are part of this one''s input since its first grant';
 CREATE INDEX runs_open ON runs (tenant_id, session_key, run_order) WHERE ended_at IS NULL;
+-- Beside runs_open, which has those that have not ended: each run is in one of the two.
+CREATE INDEX runs_of_session ON runs (tenant_id, session_key, accepted_at DESC) WHERE ended_at IS NOT NULL;
 CREATE INDEX runs_recent ON runs (tenant_id, accepted_at DESC);
+-- An index on `status` would make a new index entry of every claim, as every change of an indexed column does. This column
+-- is NULL until the run has ended, and stays so where it succeeded: an ordinary run has no entry.
+CREATE INDEX runs_unsuccessful ON runs (tenant_id, unsuccessful, accepted_at DESC) WHERE unsuccessful IS NOT NULL;
+CREATE INDEX runs_failed_lately ON runs (ended_at DESC) WHERE unsuccessful IN ('failed', 'timed_out', 'dead');
 
 CREATE TABLE idempotency_records (
   tenant_id       text COLLATE "C" NOT NULL,
@@ -287,9 +316,11 @@ CREATE TABLE subagent_runs (
   created_at       timestamptz NOT NULL DEFAULT clock_timestamp(),
   announced_at     timestamptz,
   announcement     text,
+  stop             text CHECK (stop IN ('wanted', 'done')),
   PRIMARY KEY (tenant_id, run_id)
 );
 COMMENT ON COLUMN subagent_runs.announcement IS 'run of the parent''s session that tells of the end; NULL with announced_at set: there was nobody left to tell';
+COMMENT ON COLUMN subagent_runs.stop IS 'wanted: its session is to be aborted; done: it has been. Nobody is told of its end in either case';
 CREATE INDEX subagent_runs_open ON subagent_runs (tenant_id, requester_key) WHERE announced_at IS NULL;
 CREATE INDEX subagent_runs_children ON subagent_runs (tenant_id, requester_key, created_at DESC);
 CREATE INDEX subagent_runs_recent ON subagent_runs (tenant_id, created_at DESC);

@@ -21,6 +21,11 @@ BEGIN
   END LOOP;
 END $$;
 
+-- Read by the functions alone.
+ALTER TABLE tenant_storage ENABLE ROW LEVEL SECURITY;
+ALTER TABLE tenant_storage FORCE ROW LEVEL SECURITY;
+CREATE POLICY every_tenant ON tenant_storage TO openclaw_ha_owner USING (true) WITH CHECK (true);
+
 GRANT USAGE ON SCHEMA openclaw_ha TO openclaw_ha_app;
 GRANT SELECT ON tenants, sessions, session_leases, runs, steps, messages, transcript_segments, artifacts, agents TO openclaw_ha_app;
 GRANT INSERT, UPDATE, DELETE ON sessions TO openclaw_ha_app;

@@ -45,11 +45,11 @@ $$;
 --   p_batch       array of {ord, t: tenant, k: key, s: session key, a: agent, l: lane, h: request hash (hex), sid: id of a
 --                 new session, ib: input body as JSON text | null, is/in: sha256 and bytes of an input object | null,
 --                 ti: beginning of the text | null, o: options, qm: queue mode | null, qd: the one where neither this nor
---                 the session has one | null}
+--                 the session has one | null, adm: true where the tenant's limits have been looked at}
 --   p_max_queued  runs that may wait in one session
 --   returns       one row per request, in any order. kind: new (with session_id, pool, became_ready, accepted_at, and
 --                 interrupted: {runId, worker} of the run under way that it aborts), existing (with run), conflict,
---                 session-queue-full, tenant-disabled
+--                 session-queue-full, tenant-disabled, or what accept_limited refuses
 -- Idempotent: the same batch again answers `existing` for what it accepted.
 CREATE FUNCTION accept_runs(p_batch jsonb, p_max_queued integer)
 RETURNS TABLE (ord integer, kind text, session_id text, pool text, became_ready boolean, accepted_at double precision, run jsonb,
@@ -67,15 +67,16 @@ DECLARE
   v_full integer[] := '{}';
   v_busy_tenants text[] := '{}'; -- of the sessions that are interrupted
   v_busy_keys    text[] := '{}';
+  v_limited jsonb;
   v_row  record;
 BEGIN
   FOR v_row IN
     WITH req AS MATERIALIZED (
       SELECT * FROM (
-        SELECT b.*, (SELECT t.pool FROM tenants t WHERE t.tenant_id = b.t AND NOT t.disabled) AS pool
+        SELECT b.*, (SELECT t.pool FROM tenants t WHERE t.tenant_id = b.t AND NOT t.disabled AND (NOT t.limited OR b.adm)) AS pool
         FROM jsonb_to_recordset(p_batch)
           AS b(ord integer, t text, k text, s text, a text, l text, h text, sid text, ib text, "is" text, "in" bigint, ti text, o jsonb,
-            qm text, qd text)
+            qm text, qd text, adm boolean)
       ) x WHERE x.pool IS NOT NULL
     ), keys AS (
       INSERT INTO idempotency_records AS i (tenant_id, idempotency_key, session_key, request_hash, created_at)
@@ -165,6 +166,14 @@ BEGIN
   END LOOP;
 
   IF cardinality(v_seen) < jsonb_array_length(p_batch) THEN
+    SELECT coalesce(jsonb_agg(b.item ORDER BY (b.item ->> 'ord')::integer), '[]') INTO v_limited
+    FROM jsonb_array_elements(p_batch) AS b(item)
+    JOIN tenants t ON t.tenant_id = b.item ->> 't'
+    WHERE t.limited AND NOT t.disabled AND b.item ->> 'adm' IS NULL AND (b.item ->> 'ord')::integer <> ALL (v_seen);
+    IF v_limited <> '[]' THEN
+      v_seen := v_seen || ARRAY(SELECT (l.item ->> 'ord')::integer FROM jsonb_array_elements(v_limited) AS l(item));
+      RETURN QUERY SELECT * FROM accept_limited(v_limited, p_max_queued);
+    END IF;
     -- A statement of its own: its snapshot shows what a racing accept has committed meanwhile.
     RETURN QUERY
       SELECT b.ord,

@@ -75,9 +75,23 @@ AS $$
       AND b.tool_call_id = a.tool_call_id)
 $$;
 
+-- Puts the pool of the tenant into lease rows that have another one: of a request that was accepted while the tenant was
+-- being moved. Caller holds the lease rows.
+CREATE FUNCTION follow_pools(p_tenants text[], p_keys text[]) RETURNS void
+LANGUAGE sql SECURITY DEFINER
+SET search_path = openclaw_ha, pg_temp SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off
+SET jit = off SET plan_cache_mode = force_generic_plan
+AS $$
+  UPDATE session_leases l SET pool = x.pool
+  FROM (
+    SELECT k.t, k.s, (SELECT t.pool FROM tenants t WHERE t.tenant_id = k.t) AS pool FROM unnest(p_tenants, p_keys) AS k(t, s)
+  ) x
+  WHERE l.tenant_id = x.t AND l.session_key = x.s AND l.pool <> x.pool
+$$;
+
 -- Starts the oldest queued run of each session given and returns its grant: raises the token, writes the user row where
 -- there is none yet. Caller holds the lease rows. Considers only sessions without a current run; p_worker gets the lease.
--- A run of mode collect takes those behind it along.
+-- A run of mode collect takes those behind it along. A session is refused to a worker that does not serve its tenant's pool.
 -- LATERAL with LIMIT: each row is fetched by its whole key, whatever the planner believes of the tables.
 CREATE FUNCTION start_next(p_worker text, p_tenants text[], p_keys text[]) RETURNS SETOF session_grant
 LANGUAGE plpgsql SECURITY DEFINER
@@ -87,6 +101,7 @@ AS $$
 DECLARE
   v_now   timestamptz := clock_timestamp();
   v_grant session_grant;
+  v_count integer := 0;
 BEGIN
   FOR v_grant IN
   WITH next AS MATERIALIZED (
@@ -103,6 +118,7 @@ BEGIN
       ORDER BY r.run_order LIMIT 1
     ) r
     WHERE l.run_id IS NULL AND (l.worker_id IS NULL OR l.worker_id = p_worker)
+      AND (SELECT t.pool FROM tenants t WHERE t.tenant_id = k.t) = ANY ((SELECT w.pools FROM workers w WHERE w.worker_id = p_worker)::text[])
   ), user_rows AS (
     INSERT INTO messages (tenant_id, session_key, seq, message_id, parent_id, run_id, idempotency_key, body, object_sha256, object_bytes, created_at)
     SELECT n.tenant_id, n.session_key, n.user_seq, n.user_message_id, n.parent_id, n.run_id, n.run_id || ':user',
@@ -137,8 +153,12 @@ BEGIN
     IF v_grant.collected IS NOT NULL THEN
       v_grant := collect_queued(v_grant, v_now);
     END IF;
+    v_count := v_count + 1;
     RETURN NEXT v_grant;
   END LOOP;
+  IF v_count < cardinality(p_keys) THEN
+    PERFORM follow_pools(p_tenants, p_keys);
+  END IF;
 END $$;
 
 -- The grants that a worker holds already among the sessions given: for calls that are repeated.
@@ -308,7 +328,7 @@ BEGIN
 END $$;
 
 REVOKE ALL ON FUNCTION collectable_text(json), collect_queued(session_grant, timestamptz), open_tools(text, text),
-  start_next(text, text[], text[]), read_grants(text, text[], text[]),
+  follow_pools(text[], text[]), start_next(text, text[], text[]), read_grants(text, text[], text[]),
   recover_sessions(text[], text[], integer, boolean), expire_workers(text[], integer),
   claim_sessions(text, jsonb, integer, integer), release_runs(jsonb) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION claim_sessions(text, jsonb, integer, integer), release_runs(jsonb) TO openclaw_ha_app;

@@ -178,7 +178,8 @@ BEGIN
   END IF;
 END $$;
 
--- Ends granted runs; takes the next run of each session for the same worker, or releases the lease: so no wake-up is lost.
+-- Ends granted runs; takes the next run of each session for the same worker, or releases the lease: so no
+-- wake-up is lost. Of a tenant that another pool serves by now the lease is released.
 --   p_batch           array of {ord, t, s, r, tok, st: status, res, err, steps, msgs, next: boolean, prev: preview | null,
 --                     tin, tout: tokens}
 --   p_seal_threshold  rows of hot tail above which the session is put into seal_queue
@@ -217,12 +218,14 @@ DECLARE
   v_row     record;
 BEGIN
   SELECT array_agg(x.ord), array_agg(x.t), array_agg(x.s), array_agg(x.r), array_agg(x.tok), array_agg(x.head_seq),
-    array_agg(x.head_message_id), array_agg(x.worker_id), array_agg(x.queued > 0 AND x.next), array_agg(x.st), array_agg(x.res),
+    array_agg(x.head_message_id), array_agg(x.worker_id), array_agg(x.more), array_agg(x.st), array_agg(x.res),
     array_agg(x.err), array_agg(x.steps), array_agg(x.msgs), array_agg(x.prev), array_agg(x.tin), array_agg(x.tout)
   INTO v_ords, v_tenants, v_keys, v_runs, v_tokens, v_heads, v_parents, v_workers, v_more, v_states, v_results,
     v_errors, v_steps, v_msgs, v_previews, v_inputs, v_outputs
   FROM (
-    SELECT b.*, l.head_seq, l.head_message_id, l.worker_id, l.queued
+    SELECT b.*, l.head_seq, l.head_message_id, l.worker_id, CASE WHEN l.queued > 0 AND b.next THEN EXISTS (
+      SELECT FROM workers w WHERE w.worker_id = l.worker_id AND (SELECT t.pool FROM tenants t WHERE t.tenant_id = b.t) = ANY (w.pools))
+      ELSE false END AS more
     FROM jsonb_to_recordset(p_batch) AS b(ord integer, t text, s text, r text, tok bigint, st text, res jsonb, err jsonb,
       steps jsonb, msgs jsonb, next boolean, prev text, tin bigint, tout bigint)
     JOIN session_leases l ON l.tenant_id = b.t AND l.session_key = b.s AND l.fencing_token = b.tok AND l.run_id = b.r
@@ -265,6 +268,12 @@ BEGIN
       v_next := v_next || ARRAY(SELECT g FROM start_next(v_row.w, v_row.tenants, v_row.keys) g);
       v_took := true;
     END LOOP;
+    IF cardinality(v_next) < cardinality(array_remove(v_more, false)) THEN
+      -- The tenant was moved since the leases were read: nobody may keep what it is not granted.
+      UPDATE session_leases l SET worker_id = NULL, ready_since = v_now
+      FROM unnest(v_tenants, v_keys, v_more) AS i(t, s, more)
+      WHERE i.more AND l.tenant_id = i.t AND l.session_key = i.s AND l.run_id IS NULL AND l.queued > 0;
+    END IF;
     IF v_took THEN
       RETURN QUERY
         SELECT i.ord, i.head + 1, i.parent, l.head_seq, epoch_ms(v_now), l.ready_since IS NOT NULL, l.pool, l.lane,

@@ -113,11 +113,14 @@ BEGIN
   RETURN QUERY SELECT r.tenant_id, r.session_key, r.pool, r.lane FROM recover_sessions(v_tenants, v_keys, 2147483647, true) r WHERE r.ready;
 END $$;
 
+-- Sessions that are ready, in the order of their readiness, with the pool that serves their tenant now.
 CREATE FUNCTION ready_sessions(p_older_than_ms integer, p_limit integer, p_since timestamptz, p_tenant text, p_key text)
 RETURNS TABLE (ready_since timestamptz, tenant_id text, session_key text, pool text, lane text)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = openclaw_ha, pg_temp SET enable_seqscan = off SET jit = off
 AS $$
-  SELECT l.ready_since, l.tenant_id, l.session_key, l.pool, l.lane FROM session_leases l
+  SELECT l.ready_since, l.tenant_id, l.session_key,
+    coalesce((SELECT t.pool FROM tenants t WHERE t.tenant_id = l.tenant_id), l.pool), l.lane
+  FROM session_leases l
   WHERE l.ready_since IS NOT NULL AND l.ready_since <= clock_timestamp() - make_interval(secs => p_older_than_ms / 1000.0)
     AND (l.ready_since, l.tenant_id, l.session_key) > (coalesce(p_since, '-infinity'), coalesce(p_tenant, ''), coalesce(p_key, ''))
   ORDER BY l.ready_since, l.tenant_id, l.session_key LIMIT p_limit

@@ -64,6 +64,7 @@ AS $$
 DECLARE
   v_session_id text;
 BEGIN
+  PERFORM check_new_session(p_tenant, p_key);
   INSERT INTO session_leases AS l (tenant_id, session_key, session_id, pool, lane)
   VALUES (p_tenant, p_key, p_session_id, p_pool, 'main')
   ON CONFLICT (tenant_id, session_key) DO UPDATE SET session_id = coalesce(l.session_id, excluded.session_id)

@@ -3,9 +3,10 @@
 --   lock: none that matters (new functions)
 
 -- Aborts one run (p_run) or every open run of a session (p_key). A queued run ends here; a running one gets a durable
--- mark that its worker sees at its next checkpoint or heartbeat at the latest.
+-- mark that its worker sees at its next checkpoint or heartbeat at the latest. p_subagents: those below are marked as to
+-- be stopped in the same write.
 --   returns  kind aborted (token to publish the terminal event under), requested (worker), ended; no row: unknown
-CREATE FUNCTION abort_runs(p_tenant text, p_run text, p_key text)
+CREATE FUNCTION abort_runs(p_tenant text, p_run text, p_key text, p_subagents boolean DEFAULT false)
 RETURNS TABLE (kind text, run jsonb, token bigint, worker_id text)
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = openclaw_ha, pg_temp SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off
@@ -23,6 +24,7 @@ BEGIN
   END IF;
   SELECT * INTO v_lease FROM session_leases l WHERE l.tenant_id = p_tenant AND l.session_key = v_key FOR UPDATE;
   IF NOT FOUND THEN RETURN; END IF;
+  IF p_subagents THEN PERFORM stop_subagents(p_tenant, v_key, p_run); END IF;
   FOR v_run IN
     SELECT * FROM runs r WHERE r.tenant_id = p_tenant
       AND ((p_run IS NOT NULL AND r.run_id = p_run) OR (p_run IS NULL AND r.session_key = v_key AND r.ended_at IS NULL))
@@ -97,7 +99,7 @@ $$;
 
 -- Records a run that has its answer already: idempotency record, run, transcript rows and a change of the session, all
 -- or nothing. It takes no place in the session's queue and disturbs no run under way.
---   p        {t: tenant, k: key, s: session key, a: agent, h: request hash (hex), sid: id of a new session, res: result,
+--   p        {t: tenant, k: key, s: session key, l: its lane, a: agent, h: request hash (hex), sid: id of a new session, res: result,
 --            msgs (see append_work), prev: preview | null, patch: see patch_session}
 --   p_seal_threshold  rows of hot tail above which the session is put into seal_queue
 --   returns  kind: new (with run, the token to publish its end under, seq and parent_id of its first row), existing
@@ -137,7 +139,7 @@ BEGIN
   END IF;
 
   INSERT INTO session_leases (tenant_id, session_key, session_id, pool, lane)
-  VALUES (v_tenant, p ->> 's', p ->> 'sid', v_pool, 'main') ON CONFLICT DO NOTHING;
+  VALUES (v_tenant, p ->> 's', p ->> 'sid', v_pool, coalesce(p ->> 'l', 'main')) ON CONFLICT DO NOTHING;
   SELECT * INTO v_lease FROM session_leases l WHERE l.tenant_id = v_tenant AND l.session_key = p ->> 's' FOR UPDATE;
   v_now := clock_timestamp();
   UPDATE session_leases l SET session_id = coalesce(l.session_id, p ->> 'sid'), next_order = l.next_order + 1,
@@ -151,7 +153,7 @@ BEGIN
     ARRAY[v_lease.head_message_id], ARRAY['[]'::jsonb], ARRAY[p -> 'msgs'], v_now);
   INSERT INTO runs (tenant_id, run_id, session_key, session_id, agent_id, lane, run_order, status, attempt, fencing_token,
     user_seq, accepted_at, started_at, ended_at, result)
-  VALUES (v_tenant, v_key, p ->> 's', v_lease.session_id, p ->> 'a', 'main', v_lease.next_order + 1, 'succeeded', 1, v_token,
+  VALUES (v_tenant, v_key, p ->> 's', v_lease.session_id, p ->> 'a', coalesce(p ->> 'l', 'main'), v_lease.next_order + 1, 'succeeded', 1, v_token,
     CASE WHEN v_rows > 0 THEN v_lease.head_seq + 1 END, v_now, v_now, v_now, p -> 'res')
   RETURNING * INTO v_run;
   UPDATE sessions s SET updated_at = v_now, last_run_id = v_key, last_preview = coalesce(p ->> 'prev', s.last_preview)
@@ -165,7 +167,7 @@ BEGIN
   RETURN NEXT;
 END $$;
 
-REVOKE ALL ON FUNCTION abort_runs(text, text, text), redrive_run(text, text), runs_by_id(jsonb),
+REVOKE ALL ON FUNCTION abort_runs(text, text, text, boolean), redrive_run(text, text), runs_by_id(jsonb),
   answer_run(jsonb, integer) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION abort_runs(text, text, text), redrive_run(text, text), runs_by_id(jsonb),
+GRANT EXECUTE ON FUNCTION abort_runs(text, text, text, boolean), redrive_run(text, text), runs_by_id(jsonb),
   answer_run(jsonb, integer) TO openclaw_ha_app;

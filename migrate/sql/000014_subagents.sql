@@ -4,6 +4,11 @@
 --
 -- A spawn accepts the child's run and records whose child it is in one statement; an announcement accepts the parent's
 -- run and records that it was made in one statement. So neither can happen twice or get lost between two.
+--
+-- Stopping a run stops the subagents below it, in two steps, because a tree of sessions cannot be locked in the order of
+-- their keys before it is known. The first one marks every subagent below that is open, under the lease row of the session
+-- that is stopped. The second one aborts the marked ones, one session each, and marks what they have spawned meanwhile; a
+-- run that is marked as aborted spawns no more.
 
 -- One child as the processes know it (core/subagent.ts, Subagent).
 CREATE FUNCTION subagent(c subagent_runs) RETURNS jsonb LANGUAGE sql IMMUTABLE AS $$
@@ -11,11 +16,7 @@ CREATE FUNCTION subagent(c subagent_runs) RETURNS jsonb LANGUAGE sql IMMUTABLE A
     'requesterRunId', c.requester_run_id, 'requesterKey', c.requester_key, 'task', c.task, 'label', c.label, 'cleanup', c.cleanup)
 $$;
 
--- Spawns a child of a granted run.
---   p_spawn       {t: tenant, s: session, r: run, tok: token of the parent; depth: deepest allowed, children: most that may
---                 be open at once; task, label, cleanup; accept: item of accept_runs}
---   returns       one row. kind fenced, too-deep, too-many, or as accept_runs has it; depth of the child
--- Repeatable: a child that was spawned before answers `existing`.
+-- Spawns a child of a granted run; as before (000014), and not of a run that is marked as aborted: kind `stopped`.
 CREATE FUNCTION spawn_subagent(p_spawn jsonb, p_max_queued integer)
 RETURNS TABLE (kind text, depth integer, session_id text, pool text, became_ready boolean, accepted_at double precision, run jsonb)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = openclaw_ha, pg_temp SET enable_seqscan = off SET jit = off
@@ -28,11 +29,17 @@ DECLARE
   v_open   integer;
   v_row    record;
 BEGIN
-  -- Not locked: who lost the session right now is followed by an attempt that spawns the same child.
+  -- Locked, so that a stop either finds the child or comes first and is seen here.
   PERFORM FROM session_leases l WHERE l.tenant_id = v_tenant AND l.session_key = v_parent
-    AND l.run_id = p_spawn ->> 'r' AND l.fencing_token = (p_spawn ->> 'tok')::bigint;
+    AND l.run_id = p_spawn ->> 'r' AND l.fencing_token = (p_spawn ->> 'tok')::bigint FOR UPDATE;
   IF NOT FOUND THEN
     kind := 'fenced';
+    RETURN NEXT;
+    RETURN;
+  END IF;
+  PERFORM FROM runs r WHERE r.tenant_id = v_tenant AND r.run_id = p_spawn ->> 'r' AND r.abort_requested;
+  IF FOUND THEN
+    kind := 'stopped';
     RETURN NEXT;
     RETURN;
   END IF;
@@ -69,17 +76,18 @@ BEGIN
 END $$;
 
 -- Children that have ended and are not announced: one, or some of all tenants that are not shut out. Drawn anew each time, so
--- that those whose parent has no room stand in nobody's way.
+-- that those whose parent has no room stand in nobody's way. A requester that has stopped them is as one that is gone.
 CREATE FUNCTION ended_subagents(p_tenant text, p_run text, p_limit integer)
 RETURNS TABLE (child jsonb, run jsonb, requester_exists boolean)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = openclaw_ha, pg_temp SET enable_seqscan = off SET jit = off
 AS $$
-  SELECT subagent(c), r.record, EXISTS (SELECT FROM sessions s WHERE s.tenant_id = c.tenant_id AND s.session_key = c.requester_key)
+  SELECT subagent(c), r.record, c.stop IS NULL AND
+    EXISTS (SELECT FROM sessions s WHERE s.tenant_id = c.tenant_id AND s.session_key = c.requester_key)
   FROM subagent_runs c
   CROSS JOIN LATERAL (
     SELECT run_record(r) AS record FROM runs r
     WHERE r.tenant_id = c.tenant_id AND r.run_id = c.run_id AND r.ended_at IS NOT NULL LIMIT 1) r
-  WHERE c.announced_at IS NULL
+  WHERE c.announced_at IS NULL AND c.stop IS DISTINCT FROM 'wanted' -- that is carried out first
     AND (p_run IS NULL OR (c.tenant_id = p_tenant AND c.run_id = p_run))
     AND NOT (SELECT t.disabled FROM tenants t WHERE t.tenant_id = c.tenant_id)
   ORDER BY random() LIMIT p_limit
@@ -126,7 +134,60 @@ BEGIN
   WHERE b.ord = ANY (v_told) AND c.tenant_id = b.t AND c.run_id = b.r;
 END $$;
 
+-- Marks the open subagents below a session: all of them, or those that a run of it has spawned with theirs (p_run). What
+-- another call holds at this moment is being announced, so its run has ended, or is being marked: it is passed over, so
+-- that nothing is waited for under the caller's lease row.
+CREATE FUNCTION stop_subagents(p_tenant text, p_key text, p_run text) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = openclaw_ha, pg_temp SET enable_seqscan = off SET jit = off
+AS $$
+DECLARE
+  v_runs text[];
+BEGIN
+  -- From the tenant's open subagents, which are few, up to the session: of those that ended there may be any number.
+  WITH RECURSIVE up AS (
+    SELECT c.run_id, c.requester_key AS at, c.session_key AS below, 1 AS n
+    FROM subagent_runs c WHERE c.tenant_id = p_tenant AND c.announced_at IS NULL
+    UNION ALL
+    SELECT up.run_id, s.spawned_by, up.at, up.n + 1
+    FROM up CROSS JOIN LATERAL (
+      SELECT s.spawned_by FROM sessions s WHERE s.tenant_id = p_tenant AND s.session_key = up.at LIMIT 1) s
+    WHERE up.at <> p_key AND s.spawned_by IS NOT NULL AND up.n < 100
+  )
+  SELECT array_agg(x.run_id) INTO v_runs FROM (
+    SELECT c.run_id FROM up
+    JOIN subagent_runs c ON c.tenant_id = p_tenant AND c.run_id = up.run_id
+    WHERE up.at = p_key AND c.announced_at IS NULL AND c.stop IS NULL
+      AND (p_run IS NULL OR EXISTS (
+        SELECT FROM subagent_runs top WHERE top.tenant_id = p_tenant AND top.requester_key = p_key
+          AND top.session_key = up.below AND top.requester_run_id = p_run))
+      AND EXISTS (SELECT FROM runs r WHERE r.tenant_id = p_tenant AND r.run_id = up.run_id AND r.ended_at IS NULL)
+    ORDER BY c.run_id FOR UPDATE OF c SKIP LOCKED
+  ) x;
+  UPDATE subagent_runs c SET stop = 'wanted' WHERE c.tenant_id = p_tenant AND c.run_id = ANY (v_runs);
+END $$;
+
+-- Subagents that are to be stopped and have not been: of one tenant, or some of all.
+CREATE FUNCTION stopping_subagents(p_tenant text, p_limit integer) RETURNS TABLE (child jsonb)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = openclaw_ha, pg_temp SET enable_seqscan = off SET jit = off
+AS $$
+  SELECT subagent(c) FROM subagent_runs c
+  WHERE c.announced_at IS NULL AND c.stop = 'wanted' AND (p_tenant IS NULL OR c.tenant_id = p_tenant)
+  ORDER BY c.created_at LIMIT p_limit
+$$;
+
+-- Takes note that the sessions of these were aborted: array of {t: tenant, r: run}.
+CREATE FUNCTION stopped_subagents(p_batch jsonb) RETURNS void
+LANGUAGE sql SECURITY DEFINER SET search_path = openclaw_ha, pg_temp SET enable_seqscan = off SET jit = off
+AS $$
+  UPDATE subagent_runs c SET stop = 'done' FROM (
+    SELECT c.tenant_id, c.run_id FROM jsonb_to_recordset(p_batch) AS b(t text, r text)
+    JOIN subagent_runs c ON c.tenant_id = b.t AND c.run_id = b.r
+    WHERE c.stop = 'wanted' ORDER BY c.tenant_id, c.run_id FOR UPDATE OF c) x
+  WHERE c.tenant_id = x.tenant_id AND c.run_id = x.run_id
+$$;
+
 REVOKE ALL ON FUNCTION spawn_subagent(jsonb, integer), ended_subagents(text, text, integer),
-  announce_subagents(jsonb, integer) FROM PUBLIC;
+  announce_subagents(jsonb, integer), stop_subagents(text, text, text), stopping_subagents(text, integer),
+  stopped_subagents(jsonb) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION spawn_subagent(jsonb, integer), ended_subagents(text, text, integer),
-  announce_subagents(jsonb, integer) TO openclaw_ha_app;
+  announce_subagents(jsonb, integer), stopping_subagents(text, integer), stopped_subagents(jsonb) TO openclaw_ha_app;

@@ -129,7 +129,7 @@ describe("subagents on PostgreSQL", () => {
     });
     const { child, texts } = await outcome();
     expect(child).toMatchObject({ requesterRunId: parent, requesterKey: PARENT, task: "count to three" });
-    const [asked, , toolResult, answered, announced] = texts;
+    const [asked, , toolResult, answered, announced, told] = texts;
     expect(asked).toBe(SPAWNING);
     expect(JSON.parse(toolResult!)).toMatchObject({
       status: "accepted",
@@ -140,6 +140,7 @@ describe("subagents on PostgreSQL", () => {
     expect(announced).toContain("[Internal task completion event]");
     expect(announced).toContain("task: counting");
     expect(announced).toContain("You said: [Subagent Context]");
+    expect(told).toMatch(/^My subagent "counting" has ended: completed\.\n\nYou said: \[Subagent Context\]/);
   });
 
   it("are announced once when the worker dies between the child's end and the announcement", async () => {

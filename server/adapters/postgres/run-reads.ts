@@ -8,7 +8,7 @@ import type { TenantQuery } from "./tenant-scope.ts";
 /** How the newest runs come first; the last two tell apart what was accepted in one statement. */
 const NEWEST_FIRST = "ORDER BY r.accepted_at DESC, r.run_order DESC, r.run_id DESC";
 
-/** Statuses that have an index of their own (000037): all ends but the usual one. */
+/** Statuses that have an index of their own (runs_unsuccessful): all ends but the usual one. */
 const UNSUCCESSFUL: readonly EndedStatus[] = ["failed", "timed_out", "aborted", "dead"];
 
 /**

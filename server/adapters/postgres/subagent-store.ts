@@ -34,7 +34,7 @@ interface ChildRow {
   readonly run: RunRecord;
 }
 
-/** SubagentStore on PostgreSQL (migrate/sql/000014_subagents.sql, 000032_stop_subagents.sql). */
+/** SubagentStore on PostgreSQL (migrate/sql/000014_subagents.sql). */
 export function postgresSubagentStore({
   pool,
   maxQueuedPerSession = 1_000,

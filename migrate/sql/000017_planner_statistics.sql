@@ -19,7 +19,7 @@ INSERT INTO session_leases (tenant_id, session_key, session_id, pool, lane, work
   FROM sessions;
 INSERT INTO runs (tenant_id, run_id, session_key, session_id, agent_id, lane, run_order, status, accepted_at, ended_at)
   SELECT tenant_id, session_key || r, session_key, session_id, 'main', 'main', r,
-    CASE WHEN r = 2 AND session_id::integer % 50 = 0 THEN 'running' ELSE 'succeeded' END, clock_timestamp() + r * interval '1 ms',
+    CASE WHEN r = 2 AND session_id::integer % 50 = 0 THEN 'running' WHEN session_id::integer % 100 = 1 THEN 'failed' ELSE 'succeeded' END, clock_timestamp() + r * interval '1 ms',
     CASE WHEN r = 2 AND session_id::integer % 50 = 0 THEN NULL ELSE clock_timestamp() END
   FROM sessions, generate_series(1, 2) r;
 INSERT INTO idempotency_records (tenant_id, idempotency_key, session_key, request_hash)

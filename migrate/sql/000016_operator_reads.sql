@@ -1,17 +1,6 @@
--- What an operator looks at: the runs under way, the failures of late, and ended runs by session and by outcome, without reading a tenant's
--- every run.
---   compatible: yes; the previous release names its columns when it inserts runs
---   lock: ACCESS EXCLUSIVE on runs while the column is added, which writes the table once, and while its indexes are made
---
--- An index on `status` would make a new index entry of every claim, as every change of an indexed column does. This column is NULL until
--- the run has ended, and stays so where it succeeded: a claim changes nothing that is indexed, and an ordinary run has no entry.
-ALTER TABLE runs ADD COLUMN unsuccessful text
-  GENERATED ALWAYS AS (CASE WHEN ended_at IS NOT NULL AND status <> 'succeeded' THEN status END) STORED;
-COMMENT ON COLUMN runs.unsuccessful IS 'status of a run that has ended otherwise than well; NULL for all others';
-CREATE INDEX runs_unsuccessful ON runs (tenant_id, unsuccessful, accepted_at DESC) WHERE unsuccessful IS NOT NULL;
-CREATE INDEX runs_failed_lately ON runs (ended_at DESC) WHERE unsuccessful IN ('failed', 'timed_out', 'dead');
--- Beside runs_open, which has those that have not ended: each run is in one of the two.
-CREATE INDEX runs_of_session ON runs (tenant_id, session_key, accepted_at DESC) WHERE ended_at IS NOT NULL;
+-- What an operator looks at: the runs under way, the failures of late, and what waits.
+--   compatible: first revision
+--   lock: none that matters (new functions)
 
 -- Runs that workers execute now, of all tenants, the one that has run longest first, each with its newest step.
 CREATE FUNCTION running_runs(p_limit integer) RETURNS TABLE (run jsonb, steps integer, step jsonb)
@@ -51,16 +40,3 @@ $$;
 
 REVOKE ALL ON FUNCTION running_runs(integer), failed_runs(integer), lane_backlog(integer) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION running_runs(integer), failed_runs(integer), lane_backlog(integer) TO openclaw_ha_app;
-
--- As 000015, for the table that these indexes have made the planner forget.
-DO $$
-BEGIN
-  IF EXISTS (SELECT FROM tenants) THEN RETURN; END IF;
-  INSERT INTO runs (tenant_id, run_id, session_key, session_id, agent_id, lane, run_order, status, accepted_at, ended_at)
-    SELECT 'example-' || t, 'agent:main:' || s || r, 'agent:main:' || s, s::text, 'main', 'main', r,
-      CASE WHEN r = 2 AND s % 50 = 0 THEN 'running' WHEN s % 100 = 1 THEN 'failed' ELSE 'succeeded' END, clock_timestamp() + r * interval '1 ms',
-      CASE WHEN r = 2 AND s % 50 = 0 THEN NULL ELSE clock_timestamp() END
-    FROM generate_series(1, 4) t, generate_series(1, 500) s, generate_series(1, 2) r;
-  ANALYZE runs;
-  DELETE FROM runs;
-END $$;
