@@ -36,8 +36,12 @@ export function statusText(view: DeploymentView, now: number): string {
   if (stores.length > 0)
     lines.push("", table([["STORE", "MODE", "STATE", "PID", "LATENCY"], ...stores.map(storeRow)]));
   if (view.tenants.length > 0) {
-    const rows = view.tenants.map(({ disabled, id, pool }) => [id, disabled ? `${pool} (disabled)` : pool]);
+    const rows = view.tenants
+      .slice(0, TENANTS_SHOWN)
+      .map(({ disabled, id, pool }) => [id, disabled ? `${pool} (disabled)` : pool]);
     lines.push("", table([["TENANT", "POOL"], ...rows]));
+    const more = view.tenants.length - rows.length;
+    if (more > 0) lines.push(`and ${more} more: openclaw-ha tenant list`);
   }
   if (view.scaling !== undefined && view.phase !== "stopped") {
     lines.push("", scalingText(view.scaling, now));
@@ -95,6 +99,9 @@ function activityText({ failures, lanes, running }: ActivityView, now: number): 
   ];
   return lists.filter((list) => list.includes("\n")).flatMap((list) => ["", list]);
 }
+
+/** A deployment of a thousand tenants is still to be seen at a glance. */
+const TENANTS_SHOWN = 20;
 
 const NO_UI = "none (npm install -g openclaw, or up --control-ui DIR)";
 

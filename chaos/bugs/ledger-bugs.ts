@@ -1,7 +1,8 @@
 import type { PlantedBug } from "./planted-bug.ts";
 
-const POOLS = "migrate/sql/000035_tenant_pools.sql";
-const ACCEPT = "migrate/sql/000034_tenant_limits.sql";
+const CLAIM = "migrate/sql/000004_claim.sql";
+const WRITES = "migrate/sql/000006_checkpoint_finish.sql";
+const ACCEPT = "migrate/sql/000003_accept.sql";
 const WORKERS = "migrate/sql/000007_workers.sql";
 
 /** Bugs of what PostgreSQL decides: leases, tokens, order, idempotency. */
@@ -13,7 +14,7 @@ export const LEDGER_BUGS: readonly PlantedBug[] = [
     trial: "busy",
     edits: [
       {
-        file: POOLS,
+        file: CLAIM,
         find: "SELECT l.tenant_id, l.session_key, l.fencing_token + 1 AS token, l.pool, l.head_seq,",
         replace:
           "SELECT l.tenant_id, l.session_key, greatest(l.fencing_token, 1) AS token, l.pool, l.head_seq,",
@@ -27,7 +28,7 @@ export const LEDGER_BUGS: readonly PlantedBug[] = [
     trial: "worker-paused",
     edits: [
       {
-        file: POOLS,
+        file: WRITES,
         find: "      steps jsonb, msgs jsonb, next boolean, prev text, tin bigint, tout bigint)\n    JOIN session_leases l ON l.tenant_id = b.t AND l.session_key = b.s AND l.fencing_token = b.tok AND l.run_id = b.r",
         replace:
           "      steps jsonb, msgs jsonb, next boolean, prev text, tin bigint, tout bigint)\n    JOIN session_leases l ON l.tenant_id = b.t AND l.session_key = b.s AND l.run_id = b.r",
@@ -110,7 +111,7 @@ export const LEDGER_BUGS: readonly PlantedBug[] = [
     trial: "busy",
     edits: [
       {
-        file: POOLS,
+        file: CLAIM,
         find: "      ORDER BY r.run_order LIMIT 1",
         replace: "      ORDER BY r.run_order DESC LIMIT 1",
       },
@@ -141,7 +142,7 @@ export const LEDGER_BUGS: readonly PlantedBug[] = [
     trial: "busy",
     edits: [
       {
-        file: POOLS,
+        file: WRITES,
         find: "      ), shown AS (",
         replace:
           "      ), forgotten AS (\n        DELETE FROM idempotency_records d USING ended e WHERE d.tenant_id = e.t AND d.idempotency_key = e.r\n      ), shown AS (",

@@ -3,7 +3,7 @@ import { HAError } from "../../server/core/errors.ts";
 import { findSupervisor } from "../../server/supervisor/client.ts";
 import type { UpgradeRequest } from "../../server/supervisor/contract.ts";
 import type { DeploymentView } from "../../server/supervisor/view.ts";
-import { planOfUp } from "../bring-up.ts";
+import { requestOfUp } from "../bring-up.ts";
 import type { CliContext } from "../context.ts";
 import { loadDeployment } from "../deployment.ts";
 import { currentView, order, untilGone } from "../supervisor.ts";
@@ -47,7 +47,7 @@ export async function upgradeDeployment(
       `there is one ${pool} only: its work waits while it starts anew (openclaw-ha scale ${pool}=2)`,
     );
   }
-  const request: UpgradeRequest = { ...(await planOfUp(context)), program };
+  const request: UpgradeRequest = { ...(await requestOfUp(context)), program };
   const startedAt = clock.monotonic();
   await handOver(context);
   const progress = (text: string): void => output.progress(text);

@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
 import { embeddedAgentRuntime } from "../adapters/embedded-agent/agent-runtime.ts";
 import { memoryEventBus } from "../adapters/memory/event-bus.ts";
+import { memoryRateLimiter } from "../adapters/memory/rate-limiter.ts";
 import { memoryRunQueue } from "../adapters/memory/run-queue.ts";
 import { s3ObjectStore } from "../adapters/s3/object-store.ts";
 import { systemClock } from "../adapters/system/clock.ts";
@@ -63,6 +64,7 @@ beforeAll(async () => {
     catalog,
     queue: memoryRunQueue({ ...common, laneWidths: catalog.laneWidths }),
     bus: memoryEventBus(common),
+    rateLimiter: memoryRateLimiter(common),
   };
   const configView = { path: "openclaw.json", exists: false, document: {}, hash: "" };
   const gateways = await Promise.all(
