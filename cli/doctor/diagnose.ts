@@ -2,7 +2,7 @@ import { asHAError, isHAError } from "../../server/core/errors.ts";
 import { diagnoseStores } from "../../server/diagnosis/judge-stores.ts";
 import { judgeDeployment } from "../../server/diagnosis/judge-deployment.ts";
 import { diagnoseLeftovers } from "./leftovers.ts";
-import { findProgram, programFolders } from "../../server/adapters/local/find-program.ts";
+import { programFinder } from "../../server/wiring-programs.ts";
 import {
   diagnoseDataDir,
   judgeNode,
@@ -25,8 +25,7 @@ export async function diagnose(context: CliContext): Promise<Finding[]> {
   const limit = await openFilesLimit();
   if (limit !== null) findings.push(judgeOpenFiles(limit));
   const { env, projectRoot } = context;
-  const folders = programFolders(projectRoot, env["PATH"] ?? "", env["HOME"] ?? null);
-  findings.push(...judgePrograms((name) => findProgram([name], folders)));
+  findings.push(...judgePrograms(programFinder({ packageRoot: projectRoot, env })));
   const processes = await diagnoseProcesses(context);
   findings.push(...processes.findings);
   const settings = await deploymentSettings(context).catch((error: unknown) => {

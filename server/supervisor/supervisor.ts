@@ -179,9 +179,9 @@ export function createSupervisor(parts: SupervisorParts): Supervisor {
       at: new Date(clock.now()).toISOString(),
     };
     const { desired } = before.state;
-    const { upgrade } = book.state();
+    const pending = book.state().upgrade;
     if (before.running && desired !== null) {
-      const back = upgrade === null || leaving !== null ? {} : { program: upgrade.from, upgrade: null };
+      const back = pending === null || leaving !== null ? {} : { program: pending.from, upgrade: null };
       await book.save({ desired, phase: "degraded", failure, drained: before.state.drained, ...back });
       await book.saveSecrets(before.secrets);
       if (leaving === null)
@@ -206,8 +206,8 @@ export function createSupervisor(parts: SupervisorParts): Supervisor {
     const reason = "openclaw-ha upgrade";
     // Takes over, and ends what an earlier upgrade began.
     if (!engaged) await apply({ desired: running(), secrets: {} }, progress, { reason, keepsDrained: true });
-    const { instances, phase, stores } = await seen.view();
-    if (phase !== "ready") throw notWell(instances, stores);
+    const view = await seen.view();
+    if (view.phase !== "ready") throw notWell(view);
     running();
     const program = { root, version, revision: new Date(clock.now()).toISOString() };
     return apply(request, progress, { reason, keepsDrained: true, program });
@@ -316,7 +316,7 @@ function upgradeFailed({ program, upgrade }: DeploymentState, error: HAError): H
   return new HAError(error.code, what, error.details, { cause: error });
 }
 
-function notWell(instances: DeploymentView["instances"], stores: DeploymentView["stores"]): HAError {
+function notWell({ instances, stores }: DeploymentView): HAError {
   const ill = [
     ...instances
       .filter(({ state }) => state !== "ready" && state !== "stopped")
