@@ -49,6 +49,8 @@ export interface AgentTurn {
   readonly stepsDone: number;
   readonly startedTools: readonly StartedTool[];
   readonly tools: readonly AgentTool[];
+  /** Under which model calls are traced. */
+  readonly traceparent?: string | undefined;
 }
 
 /** What the runtime may do to the world while it runs. */

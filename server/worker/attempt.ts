@@ -102,6 +102,7 @@ export async function runAttempt(
     userRow: grant.userRow,
     compaction: plan.compaction,
     compact: grant.input.options.compact,
+    traceparent: grant.input.options.traceparent,
     sampling: plan.sampling,
     stepsDone: grant.stepsDone,
     startedTools: grant.startedTools,
