@@ -1,6 +1,8 @@
 import type { AgentCatalog } from "../core/catalog.ts";
+import type { MetricsRegistry } from "../metrics/registry.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { CronStore } from "../ports/cron-store.ts";
+import type { TenantDirectory } from "../ports/directory.ts";
 import type { EventBus } from "../ports/event-bus.ts";
 import type { Logger } from "../ports/logger.ts";
 import type { ObjectStore } from "../ports/object-store.ts";
@@ -32,6 +34,8 @@ const ARCHIVE_MS = 5_000;
 const SCALE_MS = 1_000;
 /** A cron job that was added or changed is seen after this at the latest; what is due by then starts on time. */
 const CRON_MS = 500;
+/** What tenants keep is measured this often, where it is limited: it is exceeded by what comes in meanwhile. */
+const STORAGE_MS = 15_000;
 /** Workers announce the ends of subagents themselves, and gateways stop them; this finds what those that died have left. */
 const SUBAGENTS_MS = 1_000;
 
@@ -44,10 +48,12 @@ export interface ControlDeps {
   readonly scaling: ScalingStore;
   readonly cron: CronStore;
   readonly subagents: SubagentStore;
+  readonly directory: Pick<TenantDirectory, "measureStorage">;
   readonly catalog: Pick<AgentCatalog, "laneWidths" | "defaultAgentId" | "mainKey" | "cronEnabled">;
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
+  readonly registry?: MetricsRegistry;
   /** Name of the process over its lives, `control-1`. */
   readonly instance: string;
   /** Pools that exist by configuration; those of live workers are found. */
@@ -92,6 +98,7 @@ export async function startControl(deps: ControlDeps): Promise<ControlHandle> {
     }),
     // A slow database is when sizes matter: rarer passes would lose the lease and see too little.
     every("scale", SCALE_MS, () => sizes.pass(), 0.5),
+    every("storage", STORAGE_MS, () => deps.directory.measureStorage(STORAGE_MS)),
     every("subagents", SUBAGENTS_MS, async () => {
       await stopSubagents(deps, (answers) => tellAborted(deps, answers));
       await children.announce();

@@ -44,7 +44,8 @@ export async function memoryPool(options: { readonly script?: Script; readonly c
   const rateLimiter = memoryRateLimiter({ clock });
   const cron = memoryCronStore(state);
   const subagents = memorySubagentStore(state);
-  await memoryTenantDirectory(state).addTenant(TENANT, "shared");
+  const directory = memoryTenantDirectory(state);
+  await directory.addTenant(TENANT, "shared");
 
   const events: RunEvent[] = [];
   await bus.port.subscribe(TENANT, {
@@ -160,6 +161,7 @@ export async function memoryPool(options: { readonly script?: Script; readonly c
     realLedger,
     cron,
     subagents,
+    directory,
     ledger,
     sessions,
     queue,

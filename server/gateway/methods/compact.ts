@@ -28,6 +28,7 @@ export const compactMethods: readonly Method[] = [
         sessionKey: key,
         idempotencyKey: params.idempotencyKey ?? gateway.random.uuid(),
         message: `/compact ${params.instructions ?? ""}`.trim(),
+        traceparent: call.traceparent,
         attachments: [],
         options: { requesterConnId: connection.id },
       });
