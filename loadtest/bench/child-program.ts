@@ -15,6 +15,7 @@ type Reply<Answer> = { readonly answer: Answer } | { readonly error: string };
 export function startChild<Request, Answer>(file: string): ChildProgram<Request, Answer> {
   const program = fileURLToPath(new URL(file, import.meta.url));
   const child: ChildProcess = fork(program, {
+    detached: true,
     stdio: ["ignore", "ignore", "inherit", "ipc"],
     serialization: "advanced",
   });

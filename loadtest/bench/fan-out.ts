@@ -164,28 +164,25 @@ async function eventsDropped({ port }: ServedProcess): Promise<number> {
 
 /** From the moment that the worker made an event until every socket had it, or the later text that holds it too. */
 function latencies(said: readonly Said[], sides: readonly (readonly Heard[])[], perSide: number) {
-  const bySide = sides.map((heard) => {
-    const runs = Map.groupBy(heard, ({ run }) => run);
-    for (const list of runs.values()) list.sort((a, b) => a.runSeq - b.runSeq);
-    return runs;
-  });
-  const times: number[] = [];
-  let missed = 0;
-  for (const { run, runSeq, at } of said) {
-    // What was told to some sockets only (a slow one lost it) is told to them by a later one.
-    const last = bySide.map((runs) =>
-      runs.get(run)?.find((heard) => heard.runSeq >= runSeq && heard.sockets >= perSide),
-    );
-    if (last.every((heard) => heard !== undefined)) {
-      times.push(Math.max(...last.map(({ lastAt }) => lastAt)) - at);
-    } else missed++;
-  }
+  const lastAt = sides.map(
+    (heard) =>
+      new Map(
+        heard
+          .filter(({ sockets }) => sockets >= perSide)
+          .map(({ run, runSeq, lastAt: at }) => [`${run} ${runSeq}`, at]),
+      ),
+  );
+  const times = said.map(
+    ({ run, runSeq, at }) =>
+      Math.max(...lastAt.map((side) => side.get(`${run} ${runSeq}`) ?? Number.POSITIVE_INFINITY)) - at,
+  );
+  const arrived = times.filter(Number.isFinite);
   return {
-    count: times.length,
-    missed,
-    p50: percentile(times, 0.5),
-    p99: percentile(times, 0.99),
-    max: percentile(times, 1),
+    count: arrived.length,
+    missed: times.length - arrived.length,
+    p50: percentile(arrived, 0.5),
+    p99: percentile(arrived, 0.99),
+    max: percentile(arrived, 1),
   };
 }
 

@@ -21,7 +21,7 @@ export type SocketsRequest =
   | { readonly do: "ask" }
   | { readonly do: "close" };
 
-/** One text of one run, as it reached the sockets of this process: when the last of them had it. */
+/** One number of one run: how many sockets of this process had text up to there or further, and when the last had. */
 export interface Heard {
   readonly run: string;
   readonly runSeq: number;
@@ -54,15 +54,22 @@ interface Seen {
   lastAt: number;
 }
 
+/** What the sockets of this process have heard of one run. */
+interface Progress {
+  /** By socket: the number of the last event. */
+  readonly last: Map<number, number>;
+  readonly reached: Map<number, Seen>;
+}
+
 let sockets: RawSocket[] = [];
+let opened = 0;
 let answers = 0;
 let events = 0;
 let eventBytes = 0;
 let closed = 0;
 let cpu = process.cpuUsage();
-/** By run and, within it, number. */
-let deltas = new Map<string, Map<number, Seen>>();
-let ends = new Map<string, Map<number, Seen>>();
+let deltas = new Map<string, Progress>();
+let ends = new Map<string, Progress>();
 
 const starts = (bytes: Buffer, start: number, text: Buffer): boolean =>
   bytes.compare(text, 0, text.length, start, start + text.length) === 0;
@@ -74,7 +81,7 @@ const valueOf = (text: string, field: string): number => {
   return at + field.length;
 };
 
-function hear(bytes: Buffer, start: number, known: number, length: number): void {
+function hear(socket: number, bytes: Buffer, start: number, known: number, length: number): void {
   if (!starts(bytes, start, EVENT)) return;
   events++;
   eventBytes += length;
@@ -86,19 +93,32 @@ function hear(bytes: Buffer, start: number, known: number, length: number): void
   const runSeq = Number.parseInt(text.slice(seqAt, seqAt + 12), 10);
   const state = text.charAt(valueOf(text, '"state":"'));
   if (state === "s") return;
-  const kind = state === "d" ? deltas : ends;
-  const ofRun = kind.get(run) ?? new Map<number, Seen>();
-  kind.set(run, ofRun);
-  const seen = ofRun.get(runSeq) ?? { sockets: 0, lastAt: 0 };
-  ofRun.set(runSeq, seen);
-  seen.sockets++;
-  seen.lastAt = now();
+  hearUpTo(deltas, run, runSeq, socket); // the end holds the whole text
+  if (state !== "d") hearUpTo(ends, run, runSeq, socket);
+}
+
+function hearUpTo(runs: Map<string, Progress>, run: string, runSeq: number, socket: number): void {
+  const progress = runs.get(run) ?? { last: new Map<number, number>(), reached: new Map<number, Seen>() };
+  runs.set(run, progress);
+  const { last, reached } = progress;
+  const lastAt = now();
+  const before = last.get(socket) ?? 0;
+  // A later text holds the earlier ones.
+  for (let n = before + 1; n <= runSeq; n++) {
+    const seen = reached.get(n);
+    if (seen) {
+      seen.sockets++;
+      seen.lastAt = lastAt;
+    } else reached.set(n, { sockets: 1, lastAt });
+  }
+  last.set(socket, Math.max(runSeq, before));
 }
 
 async function openSocket(port: number, token: string | null, localAddress?: string): Promise<void> {
+  const index = opened++;
   const hello = Promise.withResolvers<void>();
   const onText = (bytes: Buffer, start: number, known: number, length: number): void => {
-    hear(bytes, start, known, length);
+    hear(index, bytes, start, known, length);
     if (token === null || bytes.toString("latin1", start, start + 12) !== '{"type":"res') return;
     answers++;
     const text = bytes.toString("latin1", start, start + known);
@@ -120,8 +140,8 @@ async function openSocket(port: number, token: string | null, localAddress?: str
   await hello.promise;
 }
 
-const listOf = (seen: ReadonlyMap<string, ReadonlyMap<number, Seen>>): Heard[] =>
-  [...seen].flatMap(([run, ofRun]) => [...ofRun].map(([runSeq, rest]) => ({ run, runSeq, ...rest })));
+const listOf = (runs: ReadonlyMap<string, Progress>): Heard[] =>
+  [...runs].flatMap(([run, { reached }]) => [...reached].map(([runSeq, seen]) => ({ run, runSeq, ...seen })));
 
 /** How many sockets are answered within half a minute. */
 async function ask(): Promise<number> {

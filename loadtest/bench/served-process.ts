@@ -31,6 +31,7 @@ export async function serveProcess(
   // As the supervisor starts it, compiled code kept between starts.
   const flags = ["--disable-warning=ExperimentalWarning", path.join(ROOT, "cli/main.ts")];
   const child = spawn(process.execPath, [...flags, "serve", role], {
+    detached: true,
     stdio: ["ignore", "ignore", "inherit"],
     env: {
       PATH: process.env["PATH"],

@@ -112,18 +112,18 @@ describe("Outbox", () => {
       await passOver();
     };
     let again = 0;
-    await tell(100_000);
+    await tell(25_000);
     expect([pings, outbox.keepsUp]).toEqual([0, true]);
-    await tell(100_000);
-    await tell(100_000);
+    await tell(25_000);
+    await tell(25_000);
     // The kernel took all of it; whether the client did is asked once.
     expect([pings, outbox.keepsUp]).toEqual([1, false]);
     outbox.onceKeepsUp(() => again++);
     outbox.arrived();
     expect([again, outbox.keepsUp]).toEqual([1, true]);
     // What is written while a ping is on its way is asked for once that has been answered.
-    await tell(100_000);
-    await tell(300_000);
+    await tell(25_000);
+    await tell(75_000);
     expect([pings, outbox.keepsUp]).toEqual([2, false]);
     outbox.arrived();
     await passOver();

@@ -26,7 +26,7 @@ export type Delivery = "sent" | "dropped" | "closed";
 /** Largest write of more than one frame: all that a socket holds for itself when it stops reading. */
 const WRITE_MAX_BYTES = 256 * 1_024;
 /** Bytes on their way to the client, in whichever kernel's or network's buffers, above which it does not keep up. */
-const WINDOW_BYTES = 256 * 1_024;
+const WINDOW_BYTES = 64 * 1_024;
 const PROBE = probeFrame();
 
 /**
