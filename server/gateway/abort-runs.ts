@@ -1,6 +1,6 @@
-import type { RunId, SessionKey } from "../core/ids.ts";
+import type { RunId } from "../core/ids.ts";
 import { runSeqOf, type RunEvent } from "../core/run-event.ts";
-import type { AbortAnswer } from "../ports/run-ledger.ts";
+import type { AbortAnswer, AbortTarget } from "../ports/run-ledger.ts";
 import type { Call } from "./methods/registry.ts";
 
 /** What an abort needs of a request. */
@@ -10,14 +10,11 @@ export type AbortCall = Pick<Call, "gateway" | "tenant" | "hub">;
 const WORKER_ENDS_WITHIN_MS = 2_000;
 
 /**
- * Ends one run, or every open run of a session. The mark in the ledger is what counts: a worker that misses the
+ * Ends what the target names. The mark in the ledger is what counts: a worker that misses the
  * signal sees it at its next checkpoint or heartbeat. Answers the runs that were open, in the ledger's order.
  * @throws HAError STORE_UNAVAILABLE; the runs may go on
  */
-export async function abortRuns(
-  call: AbortCall,
-  target: { readonly runId: RunId } | { readonly sessionKey: SessionKey },
-): Promise<RunId[]> {
+export async function abortRuns(call: AbortCall, target: AbortTarget): Promise<RunId[]> {
   const { gateway, tenant, hub } = call;
   const answers = await gateway.ledger.abort(tenant, target);
   const over = new AbortController();

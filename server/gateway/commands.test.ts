@@ -272,6 +272,27 @@ describe("/new and /reset", () => {
     expect(await texts(client)).toEqual(["Reset", "/reset", "✅ Session reset."]);
   });
 
+  it("asked for again after their gateway died, abort nothing that has begun since", async () => {
+    const { pool, client, elsewhere } = await setup();
+    await send(client, "long", "k1");
+    // The gateway resets and dies before the text is accepted.
+    pool.ledger.break("before", ["accept"]);
+    const lost = await client.request("chat.send", {
+      sessionKey: "main",
+      message: "/new and hello",
+      idempotencyKey: "k2",
+    });
+    expect(lost.error).toMatchObject({ code: "UNAVAILABLE", retryable: true });
+    pool.ledger.mend();
+    expect(client.chats("k1", "aborted")).toHaveLength(1);
+    const other = await elsewhere();
+    expect(await send(other, "meanwhile", "k3")).toEqual({ runId: "k3", status: "started" });
+    expect(await send(other, "/new and hello", "k2")).toEqual({ runId: "k2", status: "started" });
+    expect(await texts(client)).toEqual(["Reset"]);
+    expect((await pool.ledger.port.get(ACME, "k3" as never))?.status).toBe("queued");
+    expect((await pool.ledger.port.get(ACME, "k2" as never))?.status).toBe("queued");
+  });
+
   it("keep the history where a soft reset is asked for, which there is not", async () => {
     const { client } = await setup();
     await answerOf(client, "/help", "k1");

@@ -1,5 +1,6 @@
 import type { RunId, TenantId } from "../../core/ids.ts";
 import { isEnded } from "../../core/run-state.ts";
+import { resetMessageId } from "../../core/transcript.ts";
 import type { AbortAnswer, RunFilter, RunLedger } from "../../ports/run-ledger.ts";
 import { endRun, raiseToken, reopenRun, runRecord, settle, UNANSWERED } from "./runs.ts";
 import { addSession } from "./sessions.ts";
@@ -17,14 +18,17 @@ type RunMethods = Pick<RunLedger, "abort" | "redrive" | "get" | "getMany" | "lis
 /** What users do to runs, and how they look at them. */
 export function ledgerRuns(state: MemoryStoreState): RunMethods {
   return {
-    abort: async (tenant, { runId, sessionKey }) => {
-      if (runId !== undefined) {
+    abort: async (tenant, target) => {
+      if (target.runId !== undefined) {
+        const { runId, sessionKey } = target;
         const run = findRun(state, tenant, runId);
         const named = run && (sessionKey === undefined || run.sessionKey === sessionKey);
         return [named ? abortOne(state, run) : { kind: "unknown" }];
       }
-      const session = sessionKey && findSession(state, tenant, sessionKey);
+      const { sessionKey, beforeReset } = target;
+      const session = findSession(state, tenant, sessionKey);
       if (!session) return [];
+      if (beforeReset !== undefined && session.rowsById.has(resetMessageId(beforeReset))) return [];
       const open = session.lease ? [session.lease.run, ...session.queue] : [...session.queue];
       return open.map((run) => abortOne(state, run));
     },

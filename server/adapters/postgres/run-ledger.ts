@@ -4,6 +4,7 @@ import type { SessionKey, TenantId, WorkerId } from "../../core/ids.ts";
 import type { Lane } from "../../core/lane.ts";
 import { LEASE_TTL_MS } from "../../core/lease.ts";
 import { MAX_FAILURES } from "../../core/run.ts";
+import { resetMessageId } from "../../core/transcript.ts";
 import type { GrantRef, HeartbeatAnswer, ReadyCursor, RunLedger } from "../../ports/run-ledger.ts";
 import { jsonbParameter } from "./json.ts";
 import { rowsOf } from "./query.ts";
@@ -65,6 +66,7 @@ const READY =
   "/* ledger.ready */ SELECT *, ready_since::text AS since FROM ready_sessions($1, $2, $3, $4, $5)";
 const WORKERS = "/* ledger.workers */ SELECT * FROM live_workers()";
 const ABORT = "/* ledger.abort */ SELECT * FROM abort_runs($1, $2, $3)";
+const ABORT_BEFORE_RESET = "/* ledger.abort_before_reset */ SELECT * FROM abort_before_reset($1, $2, $3)";
 const REDRIVE = "/* ledger.redrive */ SELECT * FROM redrive_run($1, $2)";
 const BY_ID = "/* ledger.by_id */ SELECT * FROM runs_by_id($1)";
 const BACKLOG = "/* ledger.backlog */ SELECT * FROM backlog()";
@@ -195,7 +197,14 @@ export function postgresRunLedger(options: PostgresRunLedgerOptions): RunLedger 
       return (await rows<WorkerRow>("list workers", WORKERS, [])).map(workerView);
     },
 
-    async abort(tenant, { runId, sessionKey }) {
+    async abort(tenant, target) {
+      if (target.runId === undefined && target.beforeReset !== undefined) {
+        const values = [tenant, target.sessionKey, resetMessageId(target.beforeReset)];
+        return (await rows<AbortRow>("abort runs before a reset", ABORT_BEFORE_RESET, values)).map(
+          abortAnswer,
+        );
+      }
+      const { runId, sessionKey } = target;
       const found = await rows<AbortRow>("abort runs", ABORT, [tenant, runId ?? null, sessionKey ?? null]);
       if (found.length === 0 && runId !== undefined) return [{ kind: "unknown" }];
       return found.map(abortAnswer);

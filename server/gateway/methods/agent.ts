@@ -128,7 +128,7 @@ async function runAgent(call: Call, params: z.infer<typeof agentParams>): Promis
           message: command?.message ?? params.message,
           sent: params.message,
           attachments,
-          options: optionsOf(params, connection.id),
+          options: { ...optionsOf(params, connection.id), ...command?.options },
         });
   const { runId, agentId, status } = run;
   if (isEnded(status)) return finalAnswer(run, endOfRecord({ ...run, status }));

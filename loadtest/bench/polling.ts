@@ -1,0 +1,1 @@
+export async function pollingBenchmark(_quick: boolean): Promise<void> {}
