@@ -17,6 +17,9 @@ const LEVELS: Readonly<Record<string, readonly string[]>> = {
   ultra: [],
 };
 
+/** OpenClaw's levels; each model has some of them. */
+export const THINKING_LEVELS: readonly string[] = Object.keys(LEVELS);
+
 /** The level that a word stands for, in any case and with or without dashes; null: none of OpenClaw's. */
 export function thinkingLevelOf(word: string): string | null {
   const sought = word

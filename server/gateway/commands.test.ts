@@ -193,6 +193,9 @@ describe("a slash command", () => {
 
   it("works through sessions.send, sessions.create and agent as well", async () => {
     const { client } = await setup();
+    const unknown = await client.request("sessions.send", { key: "a", message: "/help" });
+    expect(unknown.error).toMatchObject({ message: "session not found: agent:main:a" });
+    await client.ok("sessions.create", { key: "a" });
     expect(await client.ok("sessions.send", { key: "a", message: "/help", idempotencyKey: "k1" })).toEqual({
       runId: "k1",
       status: "started",

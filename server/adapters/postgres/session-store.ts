@@ -37,7 +37,7 @@ import {
   sessionRecord,
   transcriptRow,
 } from "./session-rows.ts";
-import { atOneMoment, inTenant, type TenantQuery } from "./tenant-scope.ts";
+import { atOneMoment, inTenant, readOnce, type TenantQuery } from "./tenant-scope.ts";
 
 export interface PostgresSessionStoreOptions {
   readonly pool: pg.Pool;
@@ -98,7 +98,10 @@ interface Heads {
 /** SessionStore on PostgreSQL. Every statement runs under the row-level security of its tenant. */
 export function postgresSessionStore({ pool, random }: PostgresSessionStoreOptions): SessionStore {
   return {
-    get: (tenant, key) => inTenant(pool, tenant, "read a session", (query) => getSession(query, tenant, key)),
+    async get(tenant, key) {
+      const [row] = await readOnce<SessionRow>(pool, tenant, "read a session", GET, [tenant, key]);
+      return row ? sessionRecord(row) : null;
+    },
 
     list: (tenant, query) =>
       atOneMoment(pool, tenant, "list sessions", (run) => listSessions(run, tenant, query)),

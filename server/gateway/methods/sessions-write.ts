@@ -125,7 +125,7 @@ export const sessionWriteMethods: readonly Method[] = [
   method({
     name: "sessions.reset",
     scope: "operator.admin",
-    params: keyParam.extend({ reason: z.string().max(64).optional() }),
+    params: keyParam.extend({ reason: z.enum(["new", "reset"]).optional() }),
     async handle(call, params) {
       const key = resolveSession(call.gateway.catalog, params.key, params.agentId);
       return entryAnswer(call, await resetSession(call, key, params.reason ?? "reset"));
@@ -155,13 +155,16 @@ export const sessionWriteMethods: readonly Method[] = [
       key: sessionKeyText,
       idempotencyKey: z.string().min(1).max(256).optional(),
     }),
-    handle: (call, params) =>
-      send(
-        call,
-        resolveSession(call.gateway.catalog, params.key, params.agentId),
-        params.idempotencyKey ?? call.gateway.random.uuid(),
-        params,
-      ),
+    async handle(call, params) {
+      const { gateway, tenant } = call;
+      const key = resolveSession(gateway.catalog, params.key, params.agentId);
+      const runId = params.idempotencyKey ?? gateway.random.uuid();
+      // As chat.send, but into a session that is there. What was accepted before is answered as it stands.
+      const isThere =
+        (await gateway.sessions.get(tenant, key)) ?? (await gateway.ledger.get(tenant, asRunId(runId)));
+      if (isThere === null) throw new HAError("NOT_FOUND", `session not found: ${key}`, { sessionKey: key });
+      return send(call, key, runId, params);
+    },
   }),
   method({
     name: "sessions.abort",
@@ -214,7 +217,10 @@ function checkArchive(
   session: SessionRecord | null,
   { archived, expectedSessionId }: z.infer<typeof patchParams>,
 ): void {
-  if (session === null) throw new HAError("REQUEST_INVALID", `session not found: ${key}`);
+  // Where one is expected, the write says that it is not there.
+  if (session === null && expectedSessionId === undefined) {
+    throw new HAError("REQUEST_INVALID", `session not found: ${key}`);
+  }
   if (expectedSessionId === undefined) {
     throw new HAError("REQUEST_INVALID", `expectedSessionId required for session lifecycle patch: ${key}`);
   }
