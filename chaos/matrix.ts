@@ -13,19 +13,25 @@ export type MatrixName = "short" | "full";
 /** Runs of each cell of the full matrix. */
 export const FULL_RUNS = 20;
 
-/** Every fault of a process, and a flushed Redis, under the main traffic: what continuous integration runs. */
+/**
+ * Every fault of a process, and a flushed Redis, under the main traffic; queue modes, subagents and cron jobs each with
+ * the fault that could cost them most: what continuous integration runs.
+ */
 const SHORT: readonly string[] = [
   "worker-killed",
   "worker-terminated",
   "worker-hiccup",
   "worker-paused",
   "workers-all-killed",
+  "steered-worker-killed",
+  "subagent-workers-killed",
   "gateway-killed",
   "gateway-terminated",
   "gateway-paused",
   "gateways-all-killed",
   "control-killed",
   "control-paused",
+  "cron-leader-killed",
   "supervisor-killed",
   "supervisor-paused",
   "postgres-killed",

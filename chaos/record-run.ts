@@ -10,7 +10,7 @@ import { openHistory } from "./history/writer.ts";
 import type { HistoryWriter } from "./history/writer.ts";
 import type { Scenario } from "./scenario.ts";
 import { collectStores } from "./stores/collect.ts";
-import { holderOf, modelCalls } from "./stores/live.ts";
+import { hasBackgroundWork, holderOf, modelCalls } from "./stores/live.ts";
 import type { Target } from "./targets/target.ts";
 import { type ChaosClient, chaosClient } from "./traffic/client.ts";
 import { driveTraffic } from "./traffic/drive.ts";
@@ -123,7 +123,10 @@ export async function recordRun(options: RecordOptions): Promise<Evidence> {
     ]);
     signal.throwIfAborted();
     await clock.sleep(AFTER_LAST_FAULT_MS, signal);
-    const settled = await settle(clients, history, scenario.settleWithinMs, { clock, signal });
+    const heard = await settle(clients, history, scenario.settleWithinMs, { clock, signal });
+    const settled =
+      heard &&
+      (await settleBackground(plan, database, sessionPrefix, scenario.settleWithinMs, { clock, signal }));
     progress(`${scenario.name}: ${settled ? "settled" : `not settled within ${scenario.settleWithinMs} ms`}`);
     signal.throwIfAborted();
     await target.ready(HEALTHY_WITHIN_MS);
@@ -229,6 +232,26 @@ async function settle(
       return false;
     }
     await clock.sleep(POLL_MS, signal);
+  }
+  return true;
+}
+
+/** The same for what no client waits for: cron jobs and subagents. */
+async function settleBackground(
+  plan: TrafficPlan,
+  database: Pool,
+  sessionPrefix: string,
+  withinMs: number,
+  { clock, signal }: Waiting,
+): Promise<boolean> {
+  const hasSome = plan.actions.some(
+    (action) => action.kind === "cron" || (action.kind === "send" && action.message.intent === "subagent"),
+  );
+  if (!hasSome) return true;
+  const until = clock.monotonic() + withinMs;
+  while (await hasBackgroundWork(database, sessionPrefix)) {
+    if (signal.aborted || clock.monotonic() > until) return false;
+    await clock.sleep(POLL_MS * 4, signal);
   }
   return true;
 }

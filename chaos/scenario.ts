@@ -31,6 +31,10 @@ export interface TrafficSpec {
     readonly reordered: number;
     /** Messages of some twenty kilobytes; default none. */
     readonly large?: number;
+    /** Messages whose run spawns a subagent that works for a moment; default none. */
+    readonly subagents?: number;
+    /** Instead of a send, a cron job for one time within the next seconds; default none. */
+    readonly cronJobs?: number;
   };
 }
 

@@ -77,7 +77,9 @@ async function serveWorker(ports: Ports, options: ServeOptions): Promise<Served>
   const parts = await openWorkerParts(config, ports);
   const { agentTools } = await import("./agent-tools/registry.ts");
   const { tellParents } = await import("./subagents/tell-parents.ts");
-  const agents = { tools: agentTools(ports), ended: tellParents(ports) };
+  const { bodyStore } = await import("./bodies/body-store.ts");
+  const withBodies = { ...ports, bodies: bodyStore(ports) };
+  const agents = { tools: agentTools(withBodies), ended: tellParents(withBodies) };
   const worker = await startWorker({ ...ports, ...parts, ...agents, instance, pools, slots, drainGraceMs });
   const probe = await openProbe(options, () => (worker.workerId === null ? ["not registered"] : []));
   await Promise.race([worker.registered(), aborted(signal)]); // a store that is away must not hold up the end

@@ -2,6 +2,7 @@ import { jsonLogger } from "./adapters/system/logger.ts";
 import { systemClock } from "./adapters/system/clock.ts";
 import { systemRandom } from "./adapters/system/random.ts";
 import { configSecretVault } from "./adapters/memory/config-vault.ts";
+import { memoryRateLimiter } from "./adapters/memory/rate-limiter.ts";
 import { postgresCronStore } from "./adapters/postgres/cron-store.ts";
 import { postgresPool } from "./adapters/postgres/pool.ts";
 import { postgresRunLedger } from "./adapters/postgres/run-ledger.ts";
@@ -20,6 +21,7 @@ import type { TenantDirectory } from "./ports/directory.ts";
 import type { EventBus } from "./ports/event-bus.ts";
 import type { Logger } from "./ports/logger.ts";
 import type { ObjectStore } from "./ports/object-store.ts";
+import type { RateLimiter } from "./ports/rate-limiter.ts";
 import type { Random } from "./ports/random.ts";
 import type { RunLedger } from "./ports/run-ledger.ts";
 import type { RunQueue } from "./ports/run-queue.ts";
@@ -27,6 +29,7 @@ import type { ScalingStore } from "./ports/scaling-store.ts";
 import type { SecretVault } from "./ports/secret-vault.ts";
 import type { SessionStore } from "./ports/session-store.ts";
 import type { SubagentStore } from "./ports/subagent-store.ts";
+import { sharedElseOwn } from "./rate-limiting.ts";
 import type { KeepLease } from "./worker/keep-lease.ts";
 
 /** Everything that a process of the pool is given; nobody else knows an adapter. */
@@ -39,6 +42,7 @@ export interface Ports {
   readonly subagents: SubagentStore;
   readonly queue: RunQueue;
   readonly bus: EventBus;
+  readonly rateLimiter: RateLimiter;
   readonly objects: ObjectStore;
   readonly vault: SecretVault;
   readonly clock: Clock;
@@ -86,10 +90,11 @@ export async function openPorts(config: InstanceConfig, logger: Logger, env: Env
     maxConnections: POSTGRES_CONNECTIONS,
   });
   const shared = { clock, random, logger };
-  const [queue, bus, objects] = await Promise.all([
+  const [queue, bus, objects, rateLimiter] = await Promise.all([
     openQueue(config, catalog, shared),
     openBus(config, shared),
     openObjects(config.objects, shared),
+    openRateLimiter(config, shared),
   ]);
   return {
     ...shared,
@@ -102,12 +107,13 @@ export async function openPorts(config: InstanceConfig, logger: Logger, env: Env
     queue,
     bus,
     objects,
+    rateLimiter,
     vault: configSecretVault(providerKeys),
     catalog,
     configView: view,
     allowedOrigins,
     async close() {
-      await Promise.allSettled([queue.close(), bus.close(), objects.close()]);
+      await Promise.allSettled([queue.close(), bus.close(), objects.close(), rateLimiter.close()]);
       await pool.end();
     },
   };
@@ -145,6 +151,13 @@ async function openBus(config: InstanceConfig, shared: Shared): Promise<EventBus
   }
   const { redisEventBus } = await import("./adapters/redis/event-bus.ts");
   return redisEventBus({ ...shared, url: config.redisUrl });
+}
+
+async function openRateLimiter(config: InstanceConfig, shared: Shared): Promise<RateLimiter> {
+  const own = memoryRateLimiter(shared);
+  if (config.redisUrl === null) return own;
+  const { redisRateLimiter } = await import("./adapters/redis/rate-limiter.ts");
+  return sharedElseOwn(redisRateLimiter({ ...shared, url: config.redisUrl }), own, shared.logger);
 }
 
 async function openObjects(config: ObjectsConfig, shared: Shared): Promise<ObjectStore> {

@@ -10,7 +10,7 @@ export const GATEWAY_BUGS: readonly PlantedBug[] = [
     edits: [
       {
         file: "server/gateway/accept-run.ts",
-        find: "      return settle(\n        await accepts.submit({",
+        find: "      return settle(\n        tenant,\n        await accepts.submit({",
         replace: "      const committing = accepts.submit({",
       },
       {
@@ -18,7 +18,7 @@ export const GATEWAY_BUGS: readonly PlantedBug[] = [
         find: "          newSessionId: random.uuid(),\n        }),\n      );",
         replace:
           "          newSessionId: random.uuid(),\n        });\n" +
-          "      void committing.then(settle).catch(() => undefined);\n" +
+          "      void committing.then((answer) => settle(tenant, answer)).catch(() => undefined);\n" +
           '      const open = { status: "queued", attempt: 0, failures: 0, worker: null, startedAt: null, endedAt: null } as const;\n' +
           "      const run = { ...open, tenant, runId, sessionKey, agentId, sessionId: runId, acceptedAt: clock.now() };\n" +
           "      return { run: run as unknown as RunRecord, made: true };",

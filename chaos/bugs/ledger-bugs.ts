@@ -1,9 +1,9 @@
 import type { PlantedBug } from "./planted-bug.ts";
 
-const GRANTS = "migrate/sql/000004_grants.sql";
-const START_NEXT = "migrate/sql/000019_queue_modes_grant.sql";
-const ACCEPT = "migrate/sql/000018_queue_modes_accept.sql";
-const WORKERS = "migrate/sql/000005_workers.sql";
+const CLAIM = "migrate/sql/000004_claim.sql";
+const WRITES = "migrate/sql/000006_checkpoint_finish.sql";
+const ACCEPT = "migrate/sql/000003_accept.sql";
+const WORKERS = "migrate/sql/000007_workers.sql";
 
 /** Bugs of what PostgreSQL decides: leases, tokens, order, idempotency. */
 export const LEDGER_BUGS: readonly PlantedBug[] = [
@@ -14,7 +14,7 @@ export const LEDGER_BUGS: readonly PlantedBug[] = [
     trial: "busy",
     edits: [
       {
-        file: START_NEXT,
+        file: CLAIM,
         find: "SELECT l.tenant_id, l.session_key, l.fencing_token + 1 AS token, l.pool, l.head_seq,",
         replace:
           "SELECT l.tenant_id, l.session_key, greatest(l.fencing_token, 1) AS token, l.pool, l.head_seq,",
@@ -28,7 +28,7 @@ export const LEDGER_BUGS: readonly PlantedBug[] = [
     trial: "worker-paused",
     edits: [
       {
-        file: GRANTS,
+        file: WRITES,
         find: "      steps jsonb, msgs jsonb, next boolean, prev text, tin bigint, tout bigint)\n    JOIN session_leases l ON l.tenant_id = b.t AND l.session_key = b.s AND l.fencing_token = b.tok AND l.run_id = b.r",
         replace:
           "      steps jsonb, msgs jsonb, next boolean, prev text, tin bigint, tout bigint)\n    JOIN session_leases l ON l.tenant_id = b.t AND l.session_key = b.s AND l.run_id = b.r",
@@ -111,7 +111,7 @@ export const LEDGER_BUGS: readonly PlantedBug[] = [
     trial: "busy",
     edits: [
       {
-        file: START_NEXT,
+        file: CLAIM,
         find: "      ORDER BY r.run_order LIMIT 1",
         replace: "      ORDER BY r.run_order DESC LIMIT 1",
       },
@@ -142,7 +142,7 @@ export const LEDGER_BUGS: readonly PlantedBug[] = [
     trial: "busy",
     edits: [
       {
-        file: GRANTS,
+        file: WRITES,
         find: "      ), shown AS (",
         replace:
           "      ), forgotten AS (\n        DELETE FROM idempotency_records d USING ended e WHERE d.tenant_id = e.t AND d.idempotency_key = e.r\n      ), shown AS (",

@@ -1,17 +1,8 @@
-import type { TrafficSpec } from "../scenario.ts";
 import type { PromiseName } from "../validators/validator.ts";
+import { BACKGROUND_TRIALS } from "./background-trials.ts";
 import type { Edit, Trial } from "./planted-bug.ts";
+import { QUIET, SMALL } from "./trial-parts.ts";
 
-const QUIET: TrafficSpec["mix"] = {
-  duplicates: 0,
-  conflicts: 0,
-  aborts: 0,
-  interrupts: 0,
-  histories: 0,
-  followers: 0,
-  lostAnswers: 0,
-  reordered: 0,
-};
 const EVERYTHING: readonly PromiseName[] = [
   "exclusive",
   "no-lost-ack",
@@ -21,7 +12,6 @@ const EVERYTHING: readonly PromiseName[] = [
   "isolated",
   "honest-degradation",
 ];
-const SMALL = { gateways: 2, workers: 2, wiring: "embedded", bus: "redis", objects: "directory" } as const;
 
 /** Leases of 2.5 s instead of 10: a worker that is paused is replaced in seconds. */
 const SHORT_LEASES: readonly Edit[] = [
@@ -269,6 +259,7 @@ export const TRIALS: readonly Trial[] = [
     equipment: PAY_TOOL,
     hasTools: true,
   },
+  ...BACKGROUND_TRIALS,
 ];
 
 /** @throws Error for a name that no trial has: a mistake in the catalogue */

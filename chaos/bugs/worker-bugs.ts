@@ -41,12 +41,12 @@ export const WORKER_BUGS: readonly PlantedBug[] = [
         replace: "    const ready = null as Awaited<ReturnType<typeof deps.calls.release>>;",
       },
       {
-        file: "migrate/sql/000013_lock_order.sql",
+        file: "migrate/sql/000007_workers.sql",
         find: "  IF v_tenants IS NULL THEN RETURN; END IF;\n  RETURN QUERY SELECT r.tenant_id, r.session_key, r.pool, r.lane FROM recover_sessions(v_tenants, v_keys, 2147483647, true) r WHERE r.ready;",
         replace: "  RETURN;",
       },
       {
-        file: "migrate/sql/000005_workers.sql",
+        file: "migrate/sql/000007_workers.sql",
         find: "    WHERE w.state <> 'live' ORDER BY l.tenant_id,",
         replace: "    WHERE w.state = 'dead' ORDER BY l.tenant_id,",
       },

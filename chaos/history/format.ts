@@ -52,6 +52,7 @@ const METHODS = [
   "delete",
   "wait",
   "list",
+  "cron",
 ] as const;
 
 const invoke = z.object({

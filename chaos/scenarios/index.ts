@@ -4,6 +4,7 @@ import { clockBehind } from "./clock-behind.ts";
 import { connectionsReset } from "./connections-reset.ts";
 import { controlKilled } from "./control-killed.ts";
 import { controlPaused } from "./control-paused.ts";
+import { cronLeaderKilled } from "./cron-leader-killed.ts";
 import { diskFull } from "./disk-full.ts";
 import { gatewayDeaf } from "./gateway-deaf.ts";
 import { gatewayKilled } from "./gateway-killed.ts";
@@ -36,6 +37,7 @@ import { s3Killed } from "./s3-killed.ts";
 import { s3Paused } from "./s3-paused.ts";
 import { slowNetwork } from "./slow-network.ts";
 import { steeredWorkerKilled } from "./steered-worker-killed.ts";
+import { subagentWorkersKilled } from "./subagent-workers-killed.ts";
 import { supervisorKilled } from "./supervisor-killed.ts";
 import { supervisorPaused } from "./supervisor-paused.ts";
 import { supervisorTerminated } from "./supervisor-terminated.ts";
@@ -56,12 +58,14 @@ export const SCENARIOS: readonly Scenario[] = [
   workerPaused,
   workersAllKilled,
   steeredWorkerKilled,
+  subagentWorkersKilled,
   gatewayKilled,
   gatewayTerminated,
   gatewayPaused,
   gatewaysAllKilled,
   controlKilled,
   controlPaused,
+  cronLeaderKilled,
   supervisorKilled,
   supervisorTerminated,
   supervisorPaused,

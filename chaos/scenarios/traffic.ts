@@ -59,6 +59,23 @@ export const QUEUE_MODES: TrafficSpec = {
   mix: { ...MAIN_TRAFFIC.mix, interrupts: 0.7, aborts: 0.02 },
 };
 
+/** Messages whose runs spawn subagents, which end at any moment and are announced in the session that is still busy. */
+export const SUBAGENTS: TrafficSpec = {
+  ...MAIN_TRAFFIC,
+  sessions: 3,
+  perSecond: 5,
+  directives: ["chunks=10 delay=60"],
+  mix: { ...MAIN_TRAFFIC.mix, aborts: 0, interrupts: 0, subagents: 0.5 },
+};
+
+/** Cron jobs for one time within the next seconds, in sessions that people talk in. */
+export const CRON_JOBS: TrafficSpec = {
+  ...MAIN_TRAFFIC,
+  perSecond: 10,
+  directives: ["chunks=4 delay=20"],
+  mix: { ...MAIN_TRAFFIC.mix, cronJobs: 0.5 },
+};
+
 /** Many sessions and none that is hot: what holds one of them up does not hold up the next message. */
 export const SPREAD_OUT: TrafficSpec = { ...MAIN_TRAFFIC, sessions: 24, perSecond: 10, hot: 0 };
 

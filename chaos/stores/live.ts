@@ -13,6 +13,21 @@ export async function holderOf(database: Pool, tenant: string, sessionKey: strin
   return rows[0]?.instance ?? null;
 }
 
+const BACKGROUND = `SELECT EXISTS (
+      SELECT FROM openclaw_ha.runs WHERE starts_with(session_key, $1) AND ended_at IS NULL)
+    OR EXISTS (SELECT FROM openclaw_ha.subagent_runs WHERE starts_with(requester_key, $1) AND announced_at IS NULL)
+    OR EXISTS (SELECT FROM openclaw_ha.cron_jobs WHERE starts_with(definition ->> 'sessionTarget', 'session:' || $1)
+      AND (next_run_at IS NOT NULL OR running_run_id IS NOT NULL)) AS open`;
+
+/**
+ * True while something is still to come in sessions whose keys begin so that no client waits for: a cron job that is due
+ * or will be, a subagent whose end is not announced, a run of either.
+ */
+export async function hasBackgroundWork(database: Pool, sessionPrefix: string): Promise<boolean> {
+  const { rows } = await database.query<{ open: boolean }>(BACKGROUND, [sessionPrefix]);
+  return rows[0]?.open ?? false;
+}
+
 /** Calls of a run's messages with these directives, as the demo model tells. */
 export async function modelCalls(url: string, run: string, directives: string) {
   const response = await fetch(`${url}/__demo/calls`);

@@ -31,6 +31,8 @@ export interface ChaosClient {
   /** One request, not repeated when it is lost. */
   abort(sessionKey: string, key: string): Promise<void>;
   history(sessionKey: string): Promise<void>;
+  /** Adds a cron job for one time, so much later, whose message is said in its session; not repeated when it is lost. */
+  schedule(message: Message, dueAfterMs: number): Promise<void>;
   /** One request with an answer that is to be a refusal; repeated while the refusal is a passing one. */
   conflict(message: Message): Promise<void>;
   /** Throws the connection away. The next one is made at once, at the next gateway. */
@@ -249,6 +251,17 @@ export function chaosClient(options: ChaosClientOptions): ChaosClient {
     async history(sessionKey) {
       const params = { sessionKey, limit: HISTORY_LIMIT };
       if (link?.open()) await operate(link, "history", { sessionKey }, { method: "chat.history", params });
+    },
+    async schedule(message, dueAfterMs) {
+      const { key, sessionKey, text } = message;
+      const params = {
+        id: key,
+        name: key,
+        schedule: { kind: "at", at: new Date(Date.now() + dueAfterMs).toISOString() },
+        sessionTarget: `session:${sessionKey}`,
+        payload: { kind: "agentTurn", message: text },
+      };
+      if (link?.open()) await operate(link, "cron", { sessionKey, message }, { method: "cron.add", params });
     },
     async conflict(message) {
       const { key, sessionKey, text } = message;

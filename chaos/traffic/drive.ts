@@ -35,6 +35,8 @@ async function begin(
   switch (action.kind) {
     case "history":
       return at(action.client).history(action.sessionKey);
+    case "cron":
+      return at(action.client).schedule(action.message, action.dueAfterMs);
     case "reordered": {
       const [first, second] = action.messages;
       await Promise.all([at(action.clients[0]).send(first), at(action.clients[1]).send(second)]);

@@ -120,7 +120,7 @@ export function connect({ hear, id, token, url }: ConnectOptions): Promise<Link>
       maxProtocol: 4,
       client: { id: "gateway-client", version: "1.0.0", platform: "linux", mode: "backend" },
       role: "operator",
-      scopes: ["operator.read", "operator.write"],
+      scopes: ["operator.admin"],
       caps: [],
       auth: { token },
     });

@@ -16,7 +16,16 @@ export interface Message {
 
 export type QueueMode = "steer" | "followup" | "collect" | "interrupt";
 export type Intent =
-  "plain" | "duplicate" | "conflict" | "lost-answer" | "reordered" | "abort" | "tool" | "storm";
+  | "plain"
+  | "duplicate"
+  | "conflict"
+  | "lost-answer"
+  | "reordered"
+  | "abort"
+  | "tool"
+  | "storm"
+  | "subagent"
+  | "cron";
 
 /** What is done at a moment; clients by their number. `atMs` counts from the start of the traffic. */
 export type Action = { readonly atMs: number } & (
@@ -41,6 +50,8 @@ export type Action = { readonly atMs: number } & (
       readonly messages: readonly [Message, Message];
     }
   | { readonly kind: "history"; readonly client: number; readonly sessionKey: string }
+  /** A cron job that is due so much later; its message is said in that session. */
+  | { readonly kind: "cron"; readonly client: number; readonly message: Message; readonly dueAfterMs: number }
 );
 
 /** A client: whose it is and which gateway it asks first. */
@@ -75,6 +86,22 @@ const QUEUE_MODES: readonly QueueMode[] = ["interrupt", "interrupt", "steer", "c
 const ABORT_WITHIN_MS = 400;
 /** Larger than a page of any table, small enough to stay in its row. */
 const LARGE_CHARACTERS = 20_000;
+const CRON_DUE_WITHIN_MS = 3_000;
+/** How long a subagent works, so that its end comes at a moment of its own. */
+const SUBAGENT_DIRECTIVES: readonly string[] = [
+  "chunks=2 delay=20",
+  "chunks=6 delay=70",
+  "chunks=12 delay=90",
+];
+
+const PLAIN_SEND = {
+  kind: "send",
+  twin: null,
+  follower: null,
+  loseAnswer: false,
+  abortAfterMs: null,
+  conflict: null,
+} as const;
 
 /**
  * Everything that the clients will do, drawn before anything is done: the same seed, the same plan. Sends come in an
@@ -127,6 +154,20 @@ export function planTraffic(options: PlanOptions): TrafficPlan {
     const text = directives === "" ? words : `[[demo ${directives}]] ${words}`;
     return { key, sessionKey, words, text, queueMode: null, ...more, intent };
   };
+  /** A message whose run spawns a subagent, and answers when the tool has. */
+  const spawning = (tenant: number, sessionKey: string, atMs: number): Message => {
+    const asked = message(tenant, sessionKey, atMs, { intent: "subagent" });
+    const name = subagentOf(asked.key);
+    const task = `[[demo ${pick(SUBAGENT_DIRECTIVES)}]] ${name} ${tenants[tenant]?.canary}`;
+    const spawn = `tool=sessions_spawn${JSON.stringify({ task, label: name })}`;
+    return { ...asked, text: `[[demo ${spawn}]] ${asked.words}` };
+  };
+  /** A message that nobody sends: its mark would name a run. */
+  const scheduled = (tenant: number, sessionKey: string, atMs: number): Message => {
+    const asked = message(tenant, sessionKey, atMs, { intent: "cron" });
+    const words = `cron-${asked.key} ${tenants[tenant]?.canary}`;
+    return { ...asked, words, text: `[[demo chunks=4 delay=20]] ${words}` };
+  };
 
   const next = (atMs: number): Action => {
     const hot = chance(spec.hot);
@@ -138,6 +179,14 @@ export function planTraffic(options: PlanOptions): TrafficPlan {
     const others = members.filter((other) => other !== client);
     const { mix } = spec;
     if (chance(mix.histories)) return { kind: "history", atMs, client, sessionKey };
+    // Drawn only where they are asked for, so that they change no other plan.
+    if (mix.cronJobs && chance(mix.cronJobs)) {
+      const dueAfterMs = Math.round(random.float() * CRON_DUE_WITHIN_MS);
+      return { kind: "cron", atMs, client, message: scheduled(tenant, sessionKey, atMs), dueAfterMs };
+    }
+    if (mix.subagents && chance(mix.subagents)) {
+      return { ...PLAIN_SEND, atMs, client, message: spawning(tenant, sessionKey, atMs) };
+    }
     if (others.length > 0 && chance(mix.reordered)) {
       const intent = "reordered" as const;
       const first = message(tenant, sessionKey, atMs, { intent });
@@ -193,6 +242,9 @@ export function planTraffic(options: PlanOptions): TrafficPlan {
   }
   return { clients, tenants, hotSession: sessionOf(0, 0), warmUp, actions };
 }
+
+/** What the subagent of a message is called: the announcement of its end names it, and its answer repeats it. */
+export const subagentOf = (key: string): string => `subagent-of-${key}`;
 
 const WORDS = [
   "alder",

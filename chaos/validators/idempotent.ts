@@ -1,5 +1,6 @@
 import { type Facts, factsOf, nameOf, type Operation, shown } from "./facts.ts";
 import { findings } from "./assumptions.ts";
+import { promisedInBackground } from "./background.ts";
 import type { StoredRun } from "../stores/snapshot.ts";
 import type { Validator } from "./validator.ts";
 
@@ -34,6 +35,10 @@ export const idempotent: Validator = {
         found.broken(`${shown(name)} was accepted and has ${of.length} idempotency records`);
       const run = facts.runs.get(name);
       if (run !== undefined) judgeRun(run, accepted, facts, found);
+    }
+    for (const { what, times } of promisedInBackground(facts)) {
+      found.looked();
+      if (times > 1) found.broken(`${what} stands ${times} times in the transcript`);
     }
     for (const run of evidence.stores.runs) judgeCalls(run, facts, found);
     return found.judgement("sends");
@@ -124,6 +129,7 @@ function judgeCalls(run: StoredRun, facts: Facts, found: Findings): void {
     found.broken(
       `the model was asked ${whole.length} times for ${shown(name)}, which has ${answers} answers and ${run.attempt} attempts`,
     );
-  if (calls.length === 0 && run.status === "succeeded" && run.mergedInto === null)
+  // Calls of cron jobs and announcements have no mark.
+  if (facts.sends.has(name) && calls.length === 0 && run.status === "succeeded" && run.mergedInto === null)
     found.broken(`${shown(name)} succeeded without the model`);
 }

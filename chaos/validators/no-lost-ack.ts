@@ -9,6 +9,7 @@ import {
   shown,
 } from "./facts.ts";
 import { findings } from "./assumptions.ts";
+import { promisedInBackground } from "./background.ts";
 import type { StoredRun } from "../stores/snapshot.ts";
 import type { Validator } from "./validator.ts";
 
@@ -58,6 +59,10 @@ export const noLostAck: Validator = {
           );
       }
     }
+    for (const { what, times } of promisedInBackground(facts)) {
+      found.looked();
+      if (times === 0) found.broken(`${what} was owed and stands nowhere`);
+    }
     for (const events of facts.heard.values()) judgeEnds(events.filter(isEnd), facts, found);
     return found.judgement("acknowledged sends");
   },
@@ -80,9 +85,30 @@ function judgeText(run: StoredRun, sends: readonly Operation[], facts: Facts, fo
     found.broken(`${shown(name)} succeeded with ${told}, which does not answer what was sent`);
   }
   if (facts.restarted.has(nameOf(run.tenant, run.sessionKey))) return;
+  judgeJoined(run, sends, facts, found);
   const answers = (facts.rowsOfRun.get(name) ?? []).filter(({ role }) => role === "assistant");
   if (!answers.some(({ text }) => text === run.text))
     found.broken(`${shown(name)} succeeded, and its answer is not in the transcript`);
+}
+
+/**
+ * The model answers the newest message of its turn: what was steered in last, or else all that was collected. A turn that
+ * another worker goes on with has not forgotten it.
+ */
+function judgeJoined(run: StoredRun, sends: readonly Operation[], facts: Facts, found: Findings): void {
+  const joined = facts.mergedInto.get(nameOf(run.tenant, run.runId)) ?? [];
+  if (joined.length === 0) return;
+  const steered = (facts.rowsOfRun.get(nameOf(run.tenant, run.runId)) ?? [])
+    .filter(({ role }) => role === "user")
+    .flatMap(({ messageId }) => joined.filter(({ runId }) => messageId === `${runId}:user`));
+  for (const { runId } of steered.length > 0 ? steered.slice(-1) : joined) {
+    const said = facts.sends.get(nameOf(run.tenant, runId)) ?? [];
+    if ([...sends, ...said].some(givesText)) continue;
+    if (!said.some(({ words }) => words === null || run.text?.includes(words)))
+      found.broken(
+        `${shown(nameOf(run.tenant, runId))} joined the turn of ${run.runId}, whose answer is not to it`,
+      );
+  }
 }
 
 /** A message that joined another turn has no answer of its own, and that turn has ended. */

@@ -54,6 +54,25 @@ describe("openclaw-ha runs", () => {
     expect(lost.json()).toMatchObject({ error: { code: "NOT_FOUND", message: "there is no run nobody" } });
   });
 
+  it("filters by agent, kind of error and time, and says how the next page is reached", async () => {
+    const { cli, ended, send, worker } = await setup({
+      script: () => [{ fail: { kind: "model_auth", message: "no key" } }],
+    });
+    await worker();
+    await ended(await send("one", "run-1"));
+    const ids = async (...argv: string[]): Promise<string[]> =>
+      ((await cli("runs", "list", ...OWN, ...argv)).json() as { runId: string }[]).map(({ runId }) => runId);
+    expect(await ids("--error", "model_auth", "--since", "1h")).toEqual(["run-1"]);
+    expect(await ids("--error", "timeout")).toEqual([]);
+    expect(await ids("--agent", "main", "--status", "failed,dead")).toEqual(["run-1"]);
+    expect(await ids("--agent", "other")).toEqual([]);
+    expect(await ids("--since", "2099-01-01")).toEqual([]);
+    expect((await cli("runs", "list", "--since", "yesterday", ...OWN)).exitCode).toBe(2);
+    await send("two", "run-2");
+    const page = await cli("runs", "list", "--limit", "1", ...OWN);
+    expect(page.stderr).toBe("for the next page: --before run-2\n");
+  });
+
   it("says what to do where PostgreSQL does not answer", async () => {
     const { cli, ledger } = await setup();
     ledger.break("before");
@@ -87,10 +106,13 @@ describe("openclaw-ha runs", () => {
     expect(exitCode).toBe(0);
     expect(stdout).toMatch(/^status:\s+succeeded$/m);
     expect(stdout).toMatch(/\n\nthe answer\n$/);
+    expect(stdout).toMatch(/\nEVENT +TIME +WHAT\n1 +\S+ +started/);
     expect((await cli("runs", "show", "run-1", ...OWN)).json()).toMatchObject({
       status: "succeeded",
       attempt: 1,
       result: { text: "the answer" },
+      steps: [],
+      events: expect.arrayContaining([expect.objectContaining({ type: "final", text: "the answer" })]),
     });
   });
 

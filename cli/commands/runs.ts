@@ -1,18 +1,24 @@
 import { Command } from "commander";
 import { HAError } from "../../server/core/errors.ts";
-import { runId, tenantId } from "../../server/core/ids.ts";
+import { agentId, runId, tenantId } from "../../server/core/ids.ts";
 import { RUN_MOVES } from "../../server/core/run-state.ts";
-import type { RunRecord, RunStatus } from "../../server/core/run.ts";
+import type { RunStatus } from "../../server/core/run.ts";
+import type { RunFilter } from "../../server/ports/run-ledger.ts";
 import type { CliContext } from "../context.ts";
 import { parseLimit } from "../duration.ts";
 import { typedSessionKey, withPorts } from "../ports.ts";
-import { type RunRow, runDetails, runRow } from "../runs/run-rows.ts";
-import { clip, textFields, textTable } from "../text-table.ts";
+import { runReport, runText } from "../runs/run-report.ts";
+import { type RunRow, runRow } from "../runs/run-rows.ts";
+import { momentOf, parseSince, type Since } from "../since.ts";
+import { clip, textTable } from "../text-table.ts";
 
 interface ListFlags {
   readonly tenant: string;
   readonly session?: string;
+  readonly agent?: string;
   readonly status?: readonly RunStatus[];
+  readonly error?: string;
+  readonly since?: Since;
   readonly limit: number;
   readonly before?: string;
 }
@@ -33,37 +39,56 @@ const listCommand = (context: CliContext): Command =>
     .description("runs, newest first")
     .option("--tenant <tenant>", "whose runs", "default")
     .option("--session <key>", "only runs of this session")
+    .option("--agent <id>", "only runs of this agent")
     .option("--status <status,…>", `only these: ${Object.keys(RUN_MOVES).join(", ")}`, parseStatuses)
+    .option(
+      "--error <kind>",
+      "only runs that ended with this kind of error: model_auth, timeout, worker_lost…",
+    )
+    .option("--since <time>", "only runs accepted since then: 10m, 2h, 2026-11-25T10:00:00Z", parseSince)
     .option("--limit <n>", "how many, or all", parseLimit, 100)
-    .option("--before <run>", "only runs accepted before this one")
+    .option("--before <run>", "the next page: only runs accepted before this one")
+    .addHelpText(
+      "after",
+      `
+Examples:
+  openclaw-ha runs list --status failed,timed_out,dead --since 1h
+  openclaw-ha runs list --session notes --limit 20 --before RUN`,
+    )
     .action((flags: ListFlags) =>
       withPorts(context, async ({ ledger }) => {
-        const filter = {
-          ...(flags.session === undefined
-            ? {}
-            : { sessionKey: await typedSessionKey(context, flags.session) }),
-          ...(flags.status === undefined ? {} : { status: flags.status }),
-        };
+        const tenant = tenantId(flags.tenant);
+        const filter = await runFilter(context, flags);
         const rows: RunRow[] = [];
         let before = flags.before === undefined ? undefined : runId(flags.before);
-        if (before !== undefined && (await ledger.get(tenantId(flags.tenant), before)) === null) {
+        if (before !== undefined && (await ledger.get(tenant, before)) === null) {
           throw (await import("../runs/cancel-run.ts")).unknownRun(before);
         }
+        let more = false;
         for (let left = flags.limit; left > 0;) {
           const limit = Math.min(left, PAGE);
-          const page = await ledger.list(tenantId(flags.tenant), {
-            ...filter,
-            limit,
-            ...(before ? { before } : {}),
-          });
+          const page = await ledger.list(tenant, { ...filter, limit, ...(before ? { before } : {}) });
           rows.push(...page.map(runRow));
           left -= page.length;
           before = page.at(-1)?.runId;
-          if (page.length < limit || context.signal.aborted) break;
+          more = page.length === limit;
+          if (!more || context.signal.aborted) break;
         }
         context.output.result(rows, listText);
+        if (more) context.output.progress(`for the next page: --before ${before}`);
       }),
     );
+
+async function runFilter(context: CliContext, flags: ListFlags): Promise<Omit<RunFilter, "limit">> {
+  const { agent, error, session, since, status } = flags;
+  return {
+    ...(session === undefined ? {} : { sessionKey: await typedSessionKey(context, session) }),
+    ...(agent === undefined ? {} : { agentId: agentId(agent) }),
+    ...(status === undefined ? {} : { status }),
+    ...(error === undefined ? {} : { errorKind: error }),
+    ...(since === undefined ? {} : { since: momentOf(since, context.clock.now()) }),
+  };
+}
 
 const listText = (rows: readonly RunRow[]): string =>
   rows.length === 0
@@ -83,36 +108,17 @@ const listText = (rows: readonly RunRow[]): string =>
 
 const showCommand = (context: CliContext): Command =>
   new Command("show")
-    .description("all that is known of a run, its result included")
+    .description("all that is known of a run: its result, its steps, and its events while they are kept")
     .argument("<run>", "run id: the idempotency key of its message")
     .option("--tenant <tenant>", "whose run", "default")
     .action((id: string, flags: { tenant: string }) =>
-      withPorts(context, async ({ ledger }) => {
-        const run = await ledger.get(tenantId(flags.tenant), runId(id));
-        if (run === null) throw (await import("../runs/cancel-run.ts")).unknownRun(id);
-        context.output.result(runDetails(run), () => showText(run));
+      withPorts(context, async ({ bus, ledger }) => {
+        const { readRun } = await import("../runs/read-run.ts");
+        const seen = await readRun({ bus, ledger }, tenantId(flags.tenant), runId(id));
+        if (seen === null) throw (await import("../runs/cancel-run.ts")).unknownRun(id);
+        context.output.result(runReport(seen), () => runText(seen));
       }),
     );
-
-function showText(run: RunRecord): string {
-  const row = runRow(run);
-  const fields = textFields({
-    run: row.runId,
-    session: row.sessionKey,
-    agent: run.agentId,
-    status: row.status + (run.abortRequested && run.status === "running" ? " (abort requested)" : ""),
-    attempt: row.attempt,
-    "lost attempts": run.failures === 0 ? null : run.failures,
-    worker: row.worker,
-    accepted: row.acceptedAt,
-    started: row.startedAt,
-    ended: row.endedAt,
-    model: run.result?.model ? `${run.result.model.provider}/${run.result.model.model}` : null,
-    tokens: run.result?.usage ? `${run.result.usage.input} in, ${run.result.usage.output} out` : null,
-    error: run.error ? `${run.error.message} (${run.error.kind})` : null,
-  });
-  return run.result?.text ? `${fields}\n\n${run.result.text}` : fields;
-}
 
 const cancelCommand = (context: CliContext): Command =>
   new Command("cancel")

@@ -6,6 +6,7 @@ import type { CliContext } from "../context.ts";
 import { parseInteger, parseLimit } from "../duration.ts";
 import { typedSessionKey, withPorts } from "../ports.ts";
 import { isoTime } from "../runs/run-rows.ts";
+import { momentOf, parseSince, type Since } from "../since.ts";
 import { clip, textFields, textTable } from "../text-table.ts";
 import type { ShownMessage } from "../sessions/read-history.ts";
 
@@ -13,6 +14,8 @@ interface ListFlags {
   readonly tenant: string;
   readonly agent?: string;
   readonly search?: string;
+  readonly since?: Since;
+  readonly archived?: boolean;
   readonly limit: number;
   readonly before?: string;
 }
@@ -42,19 +45,25 @@ const listCommand = (context: CliContext): Command =>
     .option("--tenant <tenant>", "whose sessions", "default")
     .option("--agent <id>", "only sessions of this agent")
     .option("--search <text>", "only sessions whose key, label or title holds it")
+    .option("--since <time>", "only sessions updated since then: 10m, 2h, 2026-11-25T10:00:00Z", parseSince)
+    .option("--archived", "only archived sessions")
+    .option("--no-archived", "only sessions that are not archived")
     .option("--limit <n>", "how many, or all", parseLimit, 100)
-    .option("--before <key>", "only sessions that follow this one in the list")
+    .option("--before <key>", "the next page: only sessions that follow this one in the list")
     .action((flags: ListFlags) =>
       withPorts(context, async ({ sessions }) => {
         const query = {
           ...(flags.agent === undefined ? {} : { agentId: agentId(flags.agent) }),
           ...(flags.search === undefined ? {} : { search: flags.search }),
+          ...(flags.archived === undefined ? {} : { archived: flags.archived }),
+          ...(flags.since === undefined ? {} : { activeWithinMs: agoMs(flags.since, context.clock.now()) }),
         };
         const rows: SessionRow[] = [];
         let before = flags.before === undefined ? undefined : await typedSessionKey(context, flags.before);
         if (before !== undefined && (await sessions.get(tenantId(flags.tenant), before)) === null) {
           throw unknownSession(before);
         }
+        let more = false;
         for (let left = flags.limit; left > 0;) {
           const limit = Math.min(left, PAGE);
           const page = await sessions.list(tenantId(flags.tenant), {
@@ -65,11 +74,16 @@ const listCommand = (context: CliContext): Command =>
           rows.push(...page.sessions.map(sessionRow));
           left -= page.sessions.length;
           before = page.sessions.at(-1)?.key;
-          if (page.sessions.length < limit || context.signal.aborted) break;
+          more = page.sessions.length === limit;
+          if (!more || context.signal.aborted) break;
         }
         context.output.result(rows, listText);
+        if (more) context.output.progress(`for the next page: --before ${before}`);
       }),
     );
+
+/** How long ago that is; a moment to come is none. */
+const agoMs = (since: Since, now: number): number => Math.max(0, now - momentOf(since, now));
 
 const unknownSession = (key: string): HAError =>
   new HAError("NOT_FOUND", `there is no session ${key}`, { key, hint: "openclaw-ha sessions list" });

@@ -1,28 +1,24 @@
-import { Command, InvalidArgumentError } from "commander";
+import { Command } from "commander";
 import { tenantId } from "../../server/core/ids.ts";
-import type { TenantRecord } from "../../server/ports/directory.ts";
 import type { CliContext } from "../context.ts";
-import { isoTime } from "../runs/run-rows.ts";
-import type { GivenToken } from "../tenants/give-token.ts";
-import { textTable } from "../text-table.ts";
-
-/** A tenant as `tenant list --json` prints it: names are a contract. */
-const tenantRow = ({ id, pool, disabled, createdAt }: TenantRecord) => ({
-  id,
-  pool,
-  disabled,
-  createdAt: isoTime(createdAt),
-});
-type TenantRow = ReturnType<typeof tenantRow>;
+import { limitsText, type TenantRow, tenantRow, tokenRow, tokensText } from "../tenants/tenant-rows.ts";
+import { textFields, textTable } from "../text-table.ts";
+import { limitsCommand } from "./tenant-limits.ts";
+import { removeCommand } from "./tenant-remove.ts";
+import { tokenCommand } from "./tenant-token.ts";
 
 export const tenantCommand = (context: CliContext): Command =>
   new Command("tenant")
-    .description("add, list or disable tenants, and make tokens for them")
+    .description("tenants: who they are, what they may use, their tokens, and their end")
     .addCommand(addCommand(context))
     .addCommand(listCommand(context))
+    .addCommand(showCommand(context))
+    .addCommand(limitsCommand(context))
+    .addCommand(moveCommand(context))
     .addCommand(disableCommand(context))
     .addCommand(enableCommand(context))
-    .addCommand(tokenCommand(context));
+    .addCommand(tokenCommand(context))
+    .addCommand(removeCommand(context));
 
 const addCommand = (context: CliContext): Command =>
   new Command("add")
@@ -67,14 +63,70 @@ const listText = (rows: readonly TenantRow[]): string =>
   rows.length === 0
     ? "no tenants"
     : textTable(
-        ["TENANT", "POOL", "STATE", "CREATED"],
-        rows.map(({ id, pool, disabled, createdAt }) => [
+        ["TENANT", "POOL", "STATE", "CREATED", "LIMITS"],
+        rows.map(({ id, pool, disabled, createdAt, effectiveLimits }) => [
           id,
           pool,
           disabled ? "disabled" : "active",
           createdAt,
+          limitsText(effectiveLimits),
         ]),
       );
+
+const showCommand = (context: CliContext): Command =>
+  new Command("show")
+    .description("a tenant: its pool, its limits, how much of them it uses, its tokens")
+    .argument("<tenant>", "its id")
+    .addHelpText("after", "\nExample:\n  openclaw-ha tenant show acme --json")
+    .action(async (id: string) => {
+      const [, { knownTenant, withDirectory }] = await tenantUseCases();
+      const shown = await withDirectory(context, async ({ directory }) => {
+        const tenant = await knownTenant(directory, tenantId(id));
+        const usage = await directory.usage(tenant.id);
+        const tokens = (await directory.tokens(tenant.id)).map(tokenRow);
+        return { ...tenantRow(tenant), usage, tokens };
+      });
+      context.output.result(shown, ({ usage, tokens, ...row }) =>
+        [
+          textFields({
+            tenant: row.id,
+            pool: row.pool,
+            state: row.disabled ? "disabled" : "active",
+            created: row.createdAt,
+            limits: limitsText(row.effectiveLimits),
+            sessions: usage.sessions,
+            "runs running": usage.runningRuns,
+            "runs queued": usage.queuedRuns,
+            "bytes stored": usage.storageBytes,
+          }),
+          tokensText(tokens),
+        ].join("\n\n"),
+      );
+    });
+
+const moveCommand = (context: CliContext): Command =>
+  new Command("move")
+    .description("have another pool's workers execute a tenant's runs, also while it is in use")
+    .argument("<tenant>", "its id")
+    .requiredOption("--pool <pool>", "whose workers")
+    .addHelpText(
+      "after",
+      `
+Runs under way end where they are; what waits, and what comes, goes to the new pool. No client notices.
+
+Examples:
+  openclaw-ha tenant move acme --pool vip
+  openclaw-ha tenant move acme --pool shared`,
+    )
+    .action(async (id: string, { pool }: { pool: string }) => {
+      const [{ poolName }, { knownTenant, withDirectory }] = await tenantUseCases();
+      poolName(pool);
+      const record = await withDirectory(context, async ({ directory }) => {
+        await directory.moveTenant(tenantId(id), pool);
+        return knownTenant(directory, tenantId(id));
+      });
+      context.output.result(tenantRow(record), (row) => `pool ${row.pool} serves tenant ${row.id}`);
+    });
 
 const disableCommand = (context: CliContext): Command =>
   new Command("disable")
@@ -98,11 +150,11 @@ const enableCommand = (context: CliContext): Command =>
     .action((id: string) => setDisabled(context, id, false));
 
 async function setDisabled(context: CliContext, id: string, disabled: boolean): Promise<void> {
-  const [, { withDirectory }] = await tenantUseCases();
+  const [, { knownTenant, withDirectory }] = await tenantUseCases();
   const tenant = tenantId(id);
   const record = await withDirectory(context, async ({ directory }) => {
     await directory.setDisabled(tenant, disabled);
-    return (await directory.tenants()).find((known) => known.id === tenant) as TenantRecord;
+    return knownTenant(directory, tenant);
   });
   context.output.result(
     tenantRow(record),
@@ -110,56 +162,8 @@ async function setDisabled(context: CliContext, id: string, disabled: boolean): 
   );
 }
 
-interface TokenFlags {
-  readonly label: string;
-  readonly scopes: readonly string[];
-  readonly replace?: boolean;
-}
-
-const tokenCommand = (context: CliContext): Command =>
-  new Command("token")
-    .description("make another token of a tenant and print it, this once")
-    .argument("<tenant>", "whose")
-    .option("--label <text>", "what tells it from the tenant's other tokens", parseLabel, "cli")
-    .option("--scopes <scope,…>", `of ${SCOPES.join(", ")}; admin is all of them`, parseScopes, [
-      "operator.admin",
-    ])
-    .option("--replace", "the tenant's other tokens of this label are void from now on")
-    .addHelpText(
-      "after",
-      `
-Examples:
-  openclaw-ha tenant token acme --label ci --scopes operator.read
-  openclaw-ha tenant token acme --label operator --replace      a new one for the first, which may have leaked`,
-    )
-    .action(async (id: string, flags: TokenFlags) => {
-      const [{ giveToken }, { withDirectory }] = await tenantUseCases();
-      const given = await withDirectory(context, (opened) =>
-        giveToken(opened, tenantId(id), { ...flags, replace: flags.replace === true }),
-      );
-      context.output.progress(`token ${given.label} of tenant ${id}, shown this once:`);
-      context.output.result({ tenant: id, ...given }, ({ token }: GivenToken) => token);
-    });
-
 /** The pool that every worker serves unless it is told otherwise. */
 const SHARED_POOL = "shared";
-const SCOPES = ["operator.read", "operator.write", "operator.admin"];
-
-function parseScopes(text: string): string[] {
-  const scopes = text
-    .split(",")
-    .map((scope) => scope.trim())
-    .filter((scope) => scope !== "");
-  const unknown = scopes.filter((scope) => !SCOPES.includes(scope));
-  if (scopes.length > 0 && unknown.length === 0) return [...new Set(scopes)];
-  throw new InvalidArgumentError(`${unknown.join(", ") || "nothing"} is no scope: use ${SCOPES.join(", ")}`);
-}
-
-function parseLabel(text: string): string {
-  if (/^[\w.@ -]{1,64}$/.test(text)) return text;
-  throw new InvalidArgumentError("use letters, digits, blanks and .-_@, at most 64");
-}
-
 /** Loaded when they run, so that help stays fast. */
 const tenantUseCases = () =>
   Promise.all([import("../tenants/give-token.ts"), import("../tenants/with-directory.ts")]);

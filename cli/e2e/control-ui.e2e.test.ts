@@ -2,6 +2,7 @@ import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import type { Browser, Page } from "playwright-core";
 import { beforeAll, describe, expect, it, onTestFinished } from "vitest";
+import { connectSocket } from "../../server/testing/socket-client.ts";
 import { startDeployment, type TestDeployment } from "../../server/testing/deployment.ts";
 import { until } from "../../server/testing/until.ts";
 import { openPage, startBrowser, type TestPage } from "../testing/browser.ts";
@@ -111,21 +112,54 @@ describe("the genuine Control UI, unmodified, in a browser", () => {
     expect(faults).toEqual([]);
   });
 
-  it("shows the row of a tool that the agent used", async () => {
-    const { page, screenshot } = await open("chat/main/beta");
+  it("shows the row of a tool that the agent used, and of its subagent only what the agent tells", async () => {
+    const { page, faults, screenshot } = await open("chat/main/beta");
     await say(
       page,
-      '[[demo text="Let me see." tool=lookup{"what":"weather"}]] [[demo text="It rains."]] and?',
+      '[[demo text="I send somebody." tool=sessions_spawn{"task":"count to three","label":"counting"}]] ' +
+        '[[demo text="It is on its way."]] and?',
     );
-    await answer(page, "It rains.").waitFor(SHOWN);
+    await answer(page, "It is on its way.").waitFor(SHOWN);
+    const told = answer(page, 'My subagent "counting" has ended: completed.');
+    await told.waitFor(SHOWN);
     await screenshot("4-tool");
-    await page
-      .getByText(/lookup/i)
-      .filter({ visible: true })
-      .first()
-      .waitFor(SHOWN);
-    expect(await answer(page, "It rains.").count()).toBe(1);
-    expect(await answer(page, "Let me see.").count()).toBe(1);
+    await page.getByText("Sub-agent", { exact: true }).waitFor(SHOWN);
+    const asItIs = async (): Promise<void> => {
+      for (const text of ["I send somebody.", "It is on its way.", "has ended: completed."]) {
+        expect(await answer(page, text).count()).toBe(1);
+      }
+      expect(await page.getByText("OPENCLAW_INTERNAL_CONTEXT").count()).toBe(0);
+      expect(await page.locator(".chat-group.user .chat-bubble").count()).toBe(2);
+    };
+    await asItIs();
+    await page.reload();
+    await told.waitFor(SHOWN);
+    await screenshot("4-tool-reloaded");
+    await asItIs();
+    expect(faults).toEqual([]);
+  });
+
+  it("shows a cron job on its page, and that it has run", async () => {
+    const env = await deployment.env();
+    const client = await connectSocket(String(env["OPENCLAW_GATEWAY_URL"]), {
+      token: String(env["OPENCLAW_GATEWAY_TOKEN"]),
+    });
+    const { id } = await client.ok("cron.add", {
+      name: "the hourly tick",
+      schedule: { kind: "every", everyMs: 3_600_000 },
+      sessionTarget: "isolated",
+      wakeMode: "now",
+      payload: { kind: "agentTurn", message: "the time has come" },
+    });
+    await client.ok("cron.run", { id, mode: "force" });
+    await client.close();
+    const { page, faults, screenshot } = await open();
+    const { hash, origin } = new URL(url);
+    await page.goto(`${origin}/cron${hash}`);
+    await page.getByText("the hourly tick").first().waitFor(SHOWN);
+    await page.getByText("just now").first().waitFor(SHOWN);
+    await screenshot("c-cron");
+    expect(faults).toEqual([]);
   });
 
   it("renames and deletes sessions", async () => {

@@ -121,7 +121,7 @@ describe("the genuine openclaw program, unmodified", () => {
     const id = String(added["id"]);
     const [listed, status] = await Promise.all([
       cron("gateway-2", "list", "--json"),
-      cron("gateway-1", "status", "--json"),
+      cron("gateway-1", "status", "--json", "--url", String(urls["gateway-2"]), "--token", token),
     ]);
     expect(listed).toMatchObject({ jobs: [{ id, name: "tick", status: "idle" }], total: 1 });
     expect(status).toMatchObject({ enabled: true, jobs: 1 });

@@ -71,7 +71,7 @@ describe("tenants of a deployment", () => {
       ok: false,
       error: { code: "FORBIDDEN" },
     });
-    expect(await theirs.closing()).toEqual({ code: 1008, reason: "tenant disabled" });
+    expect(await theirs.closing()).toEqual({ code: 1008, reason: "access revoked" });
     await until(async () => (await cli("send", "--tenant", "acme", "later")).exitCode === 78, {
       what: "a login of the disabled tenant that is refused",
     });

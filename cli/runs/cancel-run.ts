@@ -26,7 +26,7 @@ export async function cancelRun(
   { tenant, runId }: { readonly tenant: TenantId; readonly runId: RunId },
   { clock, signal }: { readonly clock: Clock; readonly signal: AbortSignal },
 ): Promise<CancelReport> {
-  const [answer] = await ledger.abort(tenant, { runId });
+  const [answer] = await ledger.abort(tenant, { runId, stopSubagents: true });
   if (answer === undefined || answer.kind === "unknown") throw unknownRun(runId);
   const { run } = answer;
   if (answer.kind === "ended") return { run, outcome: "ended" };

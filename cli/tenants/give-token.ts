@@ -73,7 +73,7 @@ export async function giveToken(
 }
 
 /** Pools end up in stream keys and consumer groups, like agent ids. @throws HAError REQUEST_INVALID */
-function poolName(pool: string): void {
+export function poolName(pool: string): void {
   try {
     agentId(pool);
   } catch {

@@ -1,5 +1,6 @@
 import { isHAError } from "../../server/core/errors.ts";
-import type { TenantDirectory } from "../../server/ports/directory.ts";
+import type { TenantId } from "../../server/core/ids.ts";
+import { noTenant, type TenantDirectory, type TenantRecord } from "../../server/ports/directory.ts";
 import type { CliContext } from "../context.ts";
 
 /** Tenants of a deployment, and where their tokens are kept on this machine; null where there is no deployment here. */
@@ -24,6 +25,13 @@ export async function withDirectory<T>(
   } finally {
     await directory.close();
   }
+}
+
+/** @throws HAError NOT_FOUND */
+export async function knownTenant(directory: TenantDirectory, id: TenantId): Promise<TenantRecord> {
+  const tenant = (await directory.tenants()).find((known) => known.id === id);
+  if (tenant === undefined) throw noTenant(id);
+  return tenant;
 }
 
 async function access(context: CliContext): Promise<{ adminUrl: string; dataDir: string | null }> {

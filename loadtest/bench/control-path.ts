@@ -1,4 +1,5 @@
 import { memoryObjectStore } from "../../server/adapters/memory/object-store.ts";
+import { memoryRateLimiter } from "../../server/adapters/memory/rate-limiter.ts";
 import { configSecretVault } from "../../server/adapters/memory/config-vault.ts";
 import { postgresHeartbeatLink } from "../../server/adapters/postgres/heartbeat-link.ts";
 import { postgresPool } from "../../server/adapters/postgres/pool.ts";
@@ -70,6 +71,7 @@ export async function openControlPath(options: ControlPathOptions): Promise<Cont
   const worker = await startWorker({
     ...shared,
     vault: configSecretVault(new Map()),
+    rateLimiter: memoryRateLimiter({ clock }),
     runtime,
     keepLease: inProcessKeeper({
       link: () => postgresHeartbeatLink({ url: postgresUrl, applicationName: "bench heartbeat" }),
@@ -85,6 +87,7 @@ export async function openControlPath(options: ControlPathOptions): Promise<Cont
     ...shared,
     bodies: gatewayBodies({ objects, clock, logger }),
     limits: DEFAULT_LIMITS,
+    tenantLimits: { admit: () => Promise.resolve() },
   });
 
   const waiting = new Map<string, () => void>();

@@ -1,8 +1,9 @@
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { type Client, connectClient } from "./client.ts";
-import { residentBytes } from "./process-table.ts";
+import { type Environment, instanceEnvironment } from "./instance-environment.ts";
+import { settledBytes } from "./settled-memory.ts";
 import { median, progress, result, rounded } from "./report.ts";
 import { type ServedProcess, serveProcess } from "./served-process.ts";
 import { startStores } from "./stores.ts";
@@ -13,8 +14,6 @@ const SOCKETS = 2_000;
 const RUNS = 500;
 /** Sockets that the runs are sent over. */
 const SENDERS = 10;
-/** Memory counts as settled when it has changed by less than this share over the pause. */
-const SETTLED = { share: 0.01, pauseMs: 3_000, triesMax: 10 };
 const MB = 1_024 * 1_024;
 
 /** Times to readiness and resident memory of one gateway and one worker: idle, per idle socket, per streaming run. */
@@ -23,7 +22,7 @@ export async function footprintBenchmark(): Promise<void> {
   const folder = await mkdtemp(path.join(tmpdir(), "openclaw-ha-bench-"));
   const model = await serveProcess("demo-model", {});
   try {
-    const env = await instanceEnvironment(folder, model.port, stores);
+    const env = await instanceEnvironment({ folder, modelPort: model.port, stores, runs: RUNS });
     const gatewayStarts = await startTimes("gateway", env);
     const workerStarts = await startTimes("worker", env);
     result({
@@ -37,25 +36,6 @@ export async function footprintBenchmark(): Promise<void> {
     await stores.stop();
     await rm(folder, { recursive: true });
   }
-}
-
-type Environment = Readonly<Record<string, string>>;
-
-async function instanceEnvironment(
-  folder: string,
-  modelPort: number,
-  stores: { readonly postgresUrl: string; readonly redisUrl: string },
-): Promise<Environment> {
-  const configFile = path.join(folder, "openclaw.json");
-  await writeFile(configFile, JSON.stringify({ agents: { defaults: { maxConcurrent: RUNS } } }));
-  return {
-    OPENCLAW_HA_POSTGRES_URL: stores.postgresUrl,
-    OPENCLAW_HA_REDIS_URL: stores.redisUrl,
-    OPENCLAW_HA_OBJECTS_DIR: path.join(folder, "objects"),
-    OPENCLAW_HA_OPENCLAW_CONFIG: configFile,
-    OPENCLAW_HA_DEMO_MODEL_URL: `http://127.0.0.1:${modelPort}/v1`,
-    OPENCLAW_HA_SLOTS: String(RUNS),
-  };
 }
 
 /** From the spawn to the first 200 of `/readyz`, over several starts of one process. */
@@ -175,17 +155,4 @@ async function connectMany(
     clients.push(...(await Promise.all(batch)));
   }
   return clients;
-}
-
-/** Resident bytes once they hardly change any more: garbage of what came before is gone by then. */
-async function settledBytes(pid: number): Promise<number> {
-  let bytes = residentBytes(pid);
-  for (let tries = 0; tries < SETTLED.triesMax; tries++) {
-    await new Promise((resolve) => setTimeout(resolve, SETTLED.pauseMs));
-    const now = residentBytes(pid);
-    const still = Math.abs(now - bytes) < bytes * SETTLED.share;
-    bytes = now;
-    if (still) break;
-  }
-  return bytes;
 }

@@ -1,7 +1,8 @@
-import { progress } from "./report.ts";
+import { parseArgs } from "node:util";
+import { type BenchmarkOptions, progress } from "./report.ts";
 
-/** `npm run bench -- NAME [--quick]`: prints ratios and figures, those of a ratio measured side by side in one run. */
-const BENCHMARKS: Readonly<Record<string, (quick: boolean) => Promise<void>>> = {
+/** `npm run bench -- NAME`: prints ratios and figures, those of a ratio measured side by side in one run. */
+const BENCHMARKS: Readonly<Record<string, (options: BenchmarkOptions) => Promise<void>>> = {
   floor: async () => (await import("./floor.ts")).floorBenchmark(),
   statements: async () => (await import("./statements.ts")).statementsBenchmark(),
   peers: async () => (await import("./peers.ts")).peersBenchmark(),
@@ -9,15 +10,22 @@ const BENCHMARKS: Readonly<Record<string, (quick: boolean) => Promise<void>>> = 
   takeover: async () => (await import("./takeover.ts")).takeoverBenchmark(),
   openclaw: async () => (await import("./openclaw.ts")).openclawBenchmark(),
   footprint: async () => (await import("./footprint.ts")).footprintBenchmark(),
-  "session-lists": async (quick) => (await import("./session-lists.ts")).sessionListsBenchmark(quick),
-  polling: async (quick) => (await import("./polling.ts")).pollingBenchmark(quick),
+  "session-lists": async (options) => (await import("./session-lists.ts")).sessionListsBenchmark(options),
+  polling: async (options) => (await import("./polling.ts")).pollingBenchmark(options),
+  "fan-out": async (options) => (await import("./fan-out.ts")).fanOutBenchmark(options),
+  "idle-sockets": async (options) => (await import("./idle-sockets.ts")).idleSocketsBenchmark(options),
 };
 
-const [name, ...flags] = process.argv.slice(2);
-const benchmark = name === undefined ? undefined : BENCHMARKS[name];
-if (!benchmark) {
-  progress(`usage: npm run bench -- ${Object.keys(BENCHMARKS).join("|")} [--quick]`);
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { quick: { type: "boolean", default: false }, duration: { type: "string" } },
+});
+const benchmark = BENCHMARKS[positionals[0] ?? ""];
+const seconds = Number(values.duration ?? 1);
+if (!benchmark || !(seconds > 0)) {
+  progress(`usage: npm run bench -- ${Object.keys(BENCHMARKS).join("|")} [--quick] [--duration SECONDS]`);
   process.exitCode = 2;
 } else {
-  await benchmark(flags.includes("--quick"));
+  const durationMs = values.duration === undefined ? undefined : seconds * 1_000;
+  await benchmark({ quick: values.quick, durationMs });
 }

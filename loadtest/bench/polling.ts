@@ -6,7 +6,7 @@ import { type Client, connectClient } from "./client.ts";
 import { fillSessions, storedSession } from "./growth-rows.ts";
 import { instanceEnvironment } from "./instance-environment.ts";
 import { cpuSecondsByKind } from "./process-table.ts";
-import { progress, result, rounded, summary } from "./report.ts";
+import { type BenchmarkOptions, progress, result, rounded, summary } from "./report.ts";
 import { type ServedProcess, serveProcess } from "./served-process.ts";
 import { startStores } from "./stores.ts";
 
@@ -35,7 +35,7 @@ const POLLS: Readonly<Record<string, Poll>> = {
  * `sessions.describe` a turn, evenly spread, and nothing else; and the same with the list of one row that the TUI asks for
  * beside it. Shares are of one core, beside what an idle gateway takes.
  */
-export async function pollingBenchmark(quick: boolean): Promise<void> {
+export async function pollingBenchmark({ quick }: BenchmarkOptions): Promise<void> {
   const size = quick ? QUICK : FULL;
   const stores = await startStores();
   const folder = await mkdtemp(path.join(tmpdir(), "openclaw-ha-bench-"));

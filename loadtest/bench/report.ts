@@ -9,6 +9,13 @@ export interface Figures {
   readonly cpuMsPerRunOf: Readonly<Record<string, number>>;
 }
 
+/** What `fan-out` and `idle-sockets` are told. */
+export interface BenchmarkOptions {
+  /** Smaller and shorter: whether it works, not how well. */
+  readonly quick: boolean;
+  readonly durationMs: number | undefined;
+}
+
 /** CPU milliseconds of one run, all processes together. */
 export const cpuOf = ({ cpuMsPerRunOf }: Figures): number =>
   toMicroseconds(Object.values(cpuMsPerRunOf).reduce((sum, ms) => sum + ms, 0));

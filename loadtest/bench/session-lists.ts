@@ -9,7 +9,7 @@ import { type Client, connectClient } from "./client.ts";
 import { BENCH_TENANT } from "./control-path.ts";
 import { fillSessions, storedSession } from "./growth-rows.ts";
 import { instanceEnvironment } from "./instance-environment.ts";
-import { progress, result, rounded, summary } from "./report.ts";
+import { type BenchmarkOptions, progress, result, rounded, summary } from "./report.ts";
 import { type ServedProcess, serveProcess } from "./served-process.ts";
 import { startStores } from "./stores.ts";
 
@@ -51,7 +51,7 @@ const casesOf = ({ sessions }: Size): readonly Case[] => {
  * `sessions.list` of a tenant with many sessions, 50 rows with titles and previews: through a gateway, and the statement
  * of the page alone on a connection of its own, one after the other, so that both meet the same machine.
  */
-export async function sessionListsBenchmark(quick: boolean): Promise<void> {
+export async function sessionListsBenchmark({ quick }: BenchmarkOptions): Promise<void> {
   const size = quick ? QUICK : FULL;
   const stores = await startStores({ sharedBuffers: "512MB", maxWalSize: "4GB" });
   const folder = await mkdtemp(path.join(tmpdir(), "openclaw-ha-bench-"));

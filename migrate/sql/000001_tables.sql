@@ -3,14 +3,35 @@
 --   lock: none that matters (an empty schema)
 --
 -- Keys are COLLATE "C": one order for the database and for the processes, and cheaper comparisons.
--- There are no foreign keys on the tables of the hot path: their rows are written by the functions of
--- 000003 to 000006 only, and a check per row would cost more than the commit it protects.
+-- There are no foreign keys on the tables of the hot path: their rows are written by the functions of the files that
+-- follow only, and a check per row would cost more than the commit it protects.
 
 CREATE TABLE tenants (
   tenant_id  text COLLATE "C" PRIMARY KEY,
   pool       text NOT NULL DEFAULT 'shared',
   disabled   boolean NOT NULL DEFAULT false,
-  created_at timestamptz NOT NULL DEFAULT clock_timestamp()
+  created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+  removed_at timestamptz,
+  limits     jsonb NOT NULL DEFAULT '{}' CHECK (jsonb_typeof(limits) = 'object'),
+  effective_limits jsonb NOT NULL DEFAULT '{}',
+  limited    boolean NOT NULL
+    GENERATED ALWAYS AS (effective_limits ?| ARRAY['concurrentRuns','queuedRuns','sessions','storageBytes']) STORED
+);
+COMMENT ON COLUMN tenants.removed_at IS 'set with the removal; nothing but this row is left then, or it is on its way out';
+COMMENT ON COLUMN tenants.limits IS 'what was said of this tenant (core/tenant-limits.ts); a null is no limit, an absent name the default';
+COMMENT ON COLUMN tenants.effective_limits IS 'defaults and limits together, without nulls; kept by a trigger';
+COMMENT ON COLUMN tenants.limited IS 'true where accepting has something to count';
+
+CREATE TABLE default_limits (
+  only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
+  limits   jsonb NOT NULL CHECK (jsonb_typeof(limits) = 'object')
+);
+
+-- What tenants keep, as it was measured last: only of those that have a limit of storage.
+CREATE TABLE tenant_storage (
+  tenant_id   text COLLATE "C" PRIMARY KEY,
+  bytes       bigint NOT NULL,
+  measured_at timestamptz NOT NULL
 );
 
 CREATE TABLE tokens (
@@ -55,8 +76,14 @@ CREATE TABLE sessions (
   last_preview       text,
   derived_title      text,
   last_run_id        text,
+  read_seq           bigint NOT NULL DEFAULT 0,
+  marked_unread_at   timestamptz,
+  spawned_by         text COLLATE "C",
+  spawn_depth        integer,
   PRIMARY KEY (tenant_id, session_key)
 );
+COMMENT ON COLUMN sessions.read_seq IS 'rows above it are unread. A position, not a time: no clock says whether a row came before or after its reader';
+COMMENT ON COLUMN sessions.spawned_by IS 'key of the session whose run spawned this one; NULL for all but subagents';
 -- Without the key: an index that held it could stand in for the primary key, and would while the planner knows too little.
 CREATE INDEX sessions_recent ON sessions (tenant_id, updated_at DESC);
 
@@ -88,6 +115,7 @@ COMMENT ON COLUMN session_leases.ready_since IS 'set exactly while runs are queu
 COMMENT ON COLUMN session_leases.base_seq IS 'last seq of the sessions that had this key before and were deleted';
 COMMENT ON COLUMN session_leases.sealed_seq IS 'transcript rows at or below it lie in segments';
 CREATE INDEX session_leases_ready ON session_leases (ready_since, tenant_id, session_key) WHERE ready_since IS NOT NULL;
+CREATE INDEX session_leases_ready_lanes ON session_leases (pool, tenant_id, lane, ready_since) WHERE ready_since IS NOT NULL;
 CREATE INDEX session_leases_held ON session_leases (worker_id) WHERE worker_id IS NOT NULL;
 
 CREATE TABLE runs (
@@ -98,9 +126,11 @@ CREATE TABLE runs (
   agent_id        text NOT NULL,
   lane            text NOT NULL,
   run_order       bigint NOT NULL,
+  queue_mode      text NOT NULL DEFAULT 'followup',
   status          text NOT NULL DEFAULT 'queued',
   attempt         integer NOT NULL DEFAULT 0,
   failures        integer NOT NULL DEFAULT 0,
+  losses          integer NOT NULL DEFAULT 0,
   fencing_token   bigint NOT NULL DEFAULT 0,
   worker_id       text COLLATE "C",
   checkpoint_no   integer NOT NULL DEFAULT 0,
@@ -113,20 +143,33 @@ CREATE TABLE runs (
   input_body      json,
   input_sha256    text,
   input_bytes     bigint,
+  collected       text[],
   title           text,
   options         jsonb NOT NULL DEFAULT '{}',
   result          jsonb,
   error           jsonb,
+  unsuccessful    text GENERATED ALWAYS AS (CASE WHEN ended_at IS NOT NULL AND status <> 'succeeded' THEN status END) STORED,
   PRIMARY KEY (tenant_id, run_id),
   CONSTRAINT status_known CHECK (status IN ('queued','running','succeeded','failed','timed_out','aborted','dead')),
   CONSTRAINT ended_means_terminal CHECK ((ended_at IS NULL) = (status IN ('queued','running')))
 ) WITH (fillfactor = 45);
 COMMENT ON COLUMN runs.run_order IS 'order of acknowledgement within the session';
+COMMENT ON COLUMN runs.queue_mode IS 'steer, followup, collect or interrupt; followup for a run that found its session idle';
 COMMENT ON COLUMN runs.failures IS 'attempts lost in a row without a new checkpoint';
+COMMENT ON COLUMN runs.losses IS 'attempts lost in all since the run was accepted or redriven; progress does not reset it';
+COMMENT ON COLUMN runs.checkpoint_no IS 'newest checkpoint of the grant; of a steered run the one of the other run that took it in';
 COMMENT ON COLUMN runs.title IS 'beginning of the user''s text; becomes the title of a session that has none';
 COMMENT ON COLUMN runs.user_seq IS 'where the user row stands in the transcript; NULL until the first claim';
+COMMENT ON COLUMN runs.unsuccessful IS 'status of a run that has ended otherwise than well; NULL for all others';
+COMMENT ON COLUMN runs.collected IS 'runs whose texts are part of this one''s input since its first grant';
 CREATE INDEX runs_open ON runs (tenant_id, session_key, run_order) WHERE ended_at IS NULL;
+-- Beside runs_open, which has those that have not ended: each run is in one of the two.
+CREATE INDEX runs_of_session ON runs (tenant_id, session_key, accepted_at DESC) WHERE ended_at IS NOT NULL;
 CREATE INDEX runs_recent ON runs (tenant_id, accepted_at DESC);
+-- An index on `status` would make a new index entry of every claim, as every change of an indexed column does. This column
+-- is NULL until the run has ended, and stays so where it succeeded: an ordinary run has no entry.
+CREATE INDEX runs_unsuccessful ON runs (tenant_id, unsuccessful, accepted_at DESC) WHERE unsuccessful IS NOT NULL;
+CREATE INDEX runs_failed_lately ON runs (ended_at DESC) WHERE unsuccessful IN ('failed', 'timed_out', 'dead');
 
 CREATE TABLE idempotency_records (
   tenant_id       text COLLATE "C" NOT NULL,
@@ -168,6 +211,15 @@ CREATE TABLE messages (
   PRIMARY KEY (tenant_id, session_key, seq)
 );
 COMMENT ON COLUMN messages.body IS 'the message while it belongs to the hot tail; NULL once it lies in an object of its own or in a segment';
+-- Rows of runs are not in it: nothing looks for them by id alone, and the hot path has no index more to write.
+CREATE UNIQUE INDEX messages_outside_runs ON messages (tenant_id, session_key, message_id) WHERE run_id IS NULL;
+-- The list of bodies that are too large for their row (INLINE_BODY_MAX_BYTES of core/transcript.ts), because object storage
+-- was away when they were written. A row leaves it with its body, whoever moves, seals or deletes it. Measured: what each
+-- written row pays for the condition is lost in the noise of writing it.
+CREATE INDEX messages_large_inline ON messages (tenant_id, session_key, seq) WHERE octet_length(body::text) > 32768;
+-- Finds the newest compaction of a session without reading its transcript: a row of any other kind costs one comparison of
+-- its id, and no entry.
+CREATE INDEX messages_compactions ON messages (tenant_id, session_key, seq DESC) WHERE message_id LIKE 'compaction:%';
 
 CREATE TABLE transcript_segments (
   tenant_id   text COLLATE "C" NOT NULL,
@@ -214,6 +266,106 @@ CREATE TABLE workers (
 );
 COMMENT ON COLUMN workers.reported IS 'a sweep has told of this death, so that what the worker had taken from the queue is put back';
 COMMENT ON COLUMN workers.lock_free_since IS 'since when the sweep has found the session advisory lock free; a sign of death, not yet a proof';
+
+CREATE TABLE cron_jobs (
+  tenant_id          text COLLATE "C" NOT NULL,
+  job_id             text COLLATE "C" NOT NULL,
+  definition         jsonb NOT NULL,
+  enabled            boolean NOT NULL,
+  revision           bigint NOT NULL DEFAULT 1,
+  created_at         timestamptz NOT NULL DEFAULT clock_timestamp(),
+  updated_at         timestamptz NOT NULL DEFAULT clock_timestamp(),
+  next_run_at        timestamptz,
+  running_run_id     text COLLATE "C",
+  running_since      timestamptz,
+  running_manual     boolean NOT NULL DEFAULT false,
+  last_run_at        timestamptz,
+  last_status        text CHECK (last_status IN ('ok', 'error', 'skipped')),
+  last_error         text,
+  last_duration_ms   bigint,
+  consecutive_errors integer NOT NULL DEFAULT 0,
+  PRIMARY KEY (tenant_id, job_id),
+  CONSTRAINT disabled_jobs_are_never_due CHECK (enabled OR next_run_at IS NULL)
+) WITH (fillfactor = 70);
+COMMENT ON COLUMN cron_jobs.revision IS 'grows with every change by a user; what was decided on an older one is void';
+COMMENT ON COLUMN cron_jobs.running_run_id IS 'run of the last occurrence, until its end has been taken note of; a job never runs twice at once';
+CREATE INDEX cron_jobs_due ON cron_jobs (next_run_at) WHERE next_run_at IS NOT NULL AND running_run_id IS NULL;
+CREATE INDEX cron_jobs_running ON cron_jobs (running_since) WHERE running_run_id IS NOT NULL;
+
+-- Which run belongs to which occurrence; its state is in `runs`. Stays when the job is removed.
+CREATE TABLE cron_runs (
+  tenant_id    text COLLATE "C" NOT NULL,
+  job_id       text COLLATE "C" NOT NULL,
+  run_id       text COLLATE "C" NOT NULL,
+  fired_at     timestamptz NOT NULL,
+  scheduled_at timestamptz,
+  PRIMARY KEY (tenant_id, job_id, run_id)
+);
+COMMENT ON COLUMN cron_runs.scheduled_at IS 'NULL: run by hand';
+CREATE INDEX cron_runs_recent ON cron_runs (tenant_id, job_id, fired_at DESC);
+
+CREATE TABLE subagent_runs (
+  tenant_id        text COLLATE "C" NOT NULL,
+  run_id           text COLLATE "C" NOT NULL,
+  session_key      text COLLATE "C" NOT NULL,
+  requester_run_id text COLLATE "C" NOT NULL,
+  requester_key    text COLLATE "C" NOT NULL,
+  task             text NOT NULL,
+  label            text,
+  cleanup          text NOT NULL CHECK (cleanup IN ('keep', 'delete')),
+  created_at       timestamptz NOT NULL DEFAULT clock_timestamp(),
+  announced_at     timestamptz,
+  announcement     text,
+  stop             text CHECK (stop IN ('wanted', 'done')),
+  PRIMARY KEY (tenant_id, run_id)
+);
+COMMENT ON COLUMN subagent_runs.announcement IS 'run of the parent''s session that tells of the end; NULL with announced_at set: there was nobody left to tell';
+COMMENT ON COLUMN subagent_runs.stop IS 'wanted: its session is to be aborted; done: it has been. Nobody is told of its end in either case';
+CREATE INDEX subagent_runs_open ON subagent_runs (tenant_id, requester_key) WHERE announced_at IS NULL;
+CREATE INDEX subagent_runs_children ON subagent_runs (tenant_id, requester_key, created_at DESC);
+CREATE INDEX subagent_runs_recent ON subagent_runs (tenant_id, created_at DESC);
+
+-- Who may decide. The token grows with every change of the holder and never falls.
+CREATE TABLE control_leases (
+  name       text PRIMARY KEY,
+  holder     text NOT NULL,
+  token      bigint NOT NULL,
+  expires_at timestamptz NOT NULL
+);
+
+CREATE TABLE pool_sizes (
+  pool    text PRIMARY KEY,
+  desired integer NOT NULL CHECK (desired >= 0),
+  policy  jsonb NOT NULL,
+  token   bigint NOT NULL DEFAULT 0
+);
+COMMENT ON COLUMN pool_sizes.desired IS 'instances that the pool is to have; whoever runs instances makes it so';
+COMMENT ON COLUMN pool_sizes.token IS 'control lease under which the size was decided last; operators need none';
+
+CREATE TABLE scaling_decisions (
+  id         bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  pool       text NOT NULL,
+  from_size  integer NOT NULL,
+  to_size    integer NOT NULL,
+  reason     text NOT NULL,
+  decided_by text NOT NULL,
+  decided_at timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+CREATE INDEX scaling_decisions_recent ON scaling_decisions (pool, id DESC);
+
+-- Written by every instance every two seconds and worth nothing after a crash: not in the write-ahead log.
+CREATE UNLOGGED TABLE instance_loads (
+  instance    text PRIMARY KEY,
+  pool        text NOT NULL,
+  load        jsonb NOT NULL,
+  reported_at timestamptz NOT NULL DEFAULT clock_timestamp()
+) WITH (fillfactor = 50);
+
+CREATE TABLE shared_secrets (
+  name       text PRIMARY KEY,
+  secret     bytea NOT NULL,
+  created_at timestamptz NOT NULL DEFAULT clock_timestamp()
+);
 
 CREATE TABLE audit_log (
   id        bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

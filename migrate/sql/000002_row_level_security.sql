@@ -10,7 +10,7 @@ DECLARE
   v_table text;
 BEGIN
   FOREACH v_table IN ARRAY ARRAY['tenants','tokens','agents','sessions','session_leases','runs','idempotency_records',
-    'steps','messages','transcript_segments','seal_queue','artifacts','audit_log']
+    'steps','messages','transcript_segments','seal_queue','artifacts','cron_jobs','cron_runs','subagent_runs','audit_log']
   LOOP
     EXECUTE format('ALTER TABLE %I ENABLE ROW LEVEL SECURITY', v_table);
     EXECUTE format('ALTER TABLE %I FORCE ROW LEVEL SECURITY', v_table);
@@ -20,6 +20,11 @@ BEGIN
       || ' WITH CHECK (tenant_id = current_setting(''openclaw_ha.tenant'', true))', v_table);
   END LOOP;
 END $$;
+
+-- Read by the functions alone.
+ALTER TABLE tenant_storage ENABLE ROW LEVEL SECURITY;
+ALTER TABLE tenant_storage FORCE ROW LEVEL SECURITY;
+CREATE POLICY every_tenant ON tenant_storage TO openclaw_ha_owner USING (true) WITH CHECK (true);
 
 GRANT USAGE ON SCHEMA openclaw_ha TO openclaw_ha_app;
 GRANT SELECT ON tenants, sessions, session_leases, runs, steps, messages, transcript_segments, artifacts, agents TO openclaw_ha_app;
@@ -31,3 +36,5 @@ GRANT SELECT ON seal_queue TO openclaw_ha_app;
 GRANT UPDATE ON runs TO openclaw_ha_app;
 GRANT INSERT ON artifacts, audit_log TO openclaw_ha_app;
 GRANT INSERT, UPDATE ON agents TO openclaw_ha_app;
+GRANT SELECT, INSERT, UPDATE, DELETE ON cron_jobs TO openclaw_ha_app;
+GRANT SELECT ON cron_runs, subagent_runs TO openclaw_ha_app;

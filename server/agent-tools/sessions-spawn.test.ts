@@ -1,15 +1,18 @@
 import { describe, expect, it } from "vitest";
+import { memoryObjectStore } from "../adapters/memory/object-store.ts";
 import { memoryRunLedger } from "../adapters/memory/run-ledger.ts";
 import { memorySessionStore } from "../adapters/memory/session-store.ts";
 import { memoryStoreState } from "../adapters/memory/state.ts";
 import { memorySubagentStore } from "../adapters/memory/subagent-store.ts";
 import { memoryTenantDirectory } from "../adapters/memory/tenant-directory.ts";
+import { bodyStore } from "../bodies/body-store.ts";
 import type { AgentCatalog } from "../core/catalog.ts";
 import { agentId, runId, sessionKey, tenantId, workerId } from "../core/ids.ts";
 import type { Grant } from "../ports/run-ledger.ts";
 import type { ReadySession } from "../ports/run-queue.ts";
 import { breakable } from "../testing/breakable.ts";
 import { fakeClock } from "../testing/fake-clock.ts";
+import { recordingLogger } from "../testing/recording-logger.ts";
 import { seededRandom } from "../testing/seeded-random.ts";
 import { TEST_CATALOG } from "../testing/test-catalog.ts";
 import { agentTools } from "./registry.ts";
@@ -33,8 +36,10 @@ const setup = async (over: Partial<AgentCatalog> = {}, allowed: readonly string[
     ...over,
   };
   const woken: ReadySession[] = [];
+  const bodies = bodyStore({ objects: memoryObjectStore(), clock, logger: recordingLogger() });
   const tools = agentTools({
     subagents: subagents.port,
+    bodies,
     queue: {
       enqueue: async (sessions) => (
         woken.push(...sessions),
@@ -104,6 +109,13 @@ describe("sessions_spawn", () => {
     expect(await memorySessionStore(state).get(ACME, one!.child.sessionKey)).toMatchObject({
       label: "counting",
     });
+  });
+
+  it("puts a long task into an object before the child is accepted", async () => {
+    const { call, claim } = await setup();
+    const { childSessionKey } = await call({ task: "x".repeat(100_000) });
+    const { input } = await claim(sessionKey(String(childSessionKey)));
+    expect(input.body).toMatchObject({ object: { bytes: expect.any(Number) as number } });
   });
 
   it("makes one child of one call, however often it is executed, and another one of the next", async () => {

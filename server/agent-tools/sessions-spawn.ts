@@ -1,5 +1,7 @@
 import { createHash } from "node:crypto";
 import { z } from "zod";
+import type { BodyStore } from "../bodies/body-store.ts";
+import { storeInput } from "../bodies/store-input.ts";
 import { type AgentCatalog, type AgentSpec, findAgent, findModel } from "../core/catalog.ts";
 import { HAError, isHAError } from "../core/errors.ts";
 import { laneOfSession } from "../core/lane.ts";
@@ -16,6 +18,7 @@ import type { ToolMaker } from "./tool-context.ts";
 
 export interface SessionsSpawnDeps {
   readonly subagents: Pick<SubagentStore, "spawn">;
+  readonly bodies: Pick<BodyStore, "store">;
   readonly queue: Pick<RunQueue, "enqueue">;
   readonly bus: Pick<EventBus, "notify">;
   readonly catalog: AgentCatalog;
@@ -104,7 +107,7 @@ async function spawn(
   const answer = await untilAnswered(deps, signal, {
     grant,
     child,
-    accept: {
+    accept: await storeInput(deps.bodies, {
       tenant: child.tenant,
       runId: id,
       sessionKey: child.sessionKey,
@@ -116,7 +119,7 @@ async function spawn(
         options: optionsOf(wish),
       },
       newSessionId: deps.random.uuid(),
-    },
+    }),
     maxDepth: maxSpawnDepth,
     maxOpen: maxChildren,
   });
@@ -144,6 +147,8 @@ async function spawn(
         `this session has ${maxChildren} open subagents already (agents.defaults.subagents.maxChildrenPerAgent); ` +
           "wait for one of them to end",
       );
+    case "stopped":
+      return refusal("error", "the run was stopped: it starts no subagents any more");
     case "refused":
       return refusal("error", `the subagent was not accepted: ${answer.reason}`);
     case "fenced":

@@ -30,6 +30,7 @@ describe("the control process", () => {
         objects: pool.objects.port,
         scaling: memoryScalingStore({ clock }),
         cron: pool.cron,
+        directory: pool.directory,
         subagents: pool.subagents,
         catalog: TEST_CATALOG,
         instance: "control",

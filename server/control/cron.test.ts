@@ -1,9 +1,11 @@
 import { randomUUID } from "node:crypto";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { memoryCronStore } from "../adapters/memory/cron-store.ts";
+import { memoryObjectStore } from "../adapters/memory/object-store.ts";
 import { memoryRunLedger } from "../adapters/memory/run-ledger.ts";
 import { memoryStoreState } from "../adapters/memory/state.ts";
 import { memoryTenantDirectory } from "../adapters/memory/tenant-directory.ts";
+import { bodyStore } from "../bodies/body-store.ts";
 import type { CronDefinition, CronJob } from "../core/cron.ts";
 import { sessionKey, type TenantId, tenantId, workerId } from "../core/ids.ts";
 import type { Notice } from "../core/run-event.ts";
@@ -42,6 +44,7 @@ const setup = async () => {
   const runner = (holder: string) =>
     cronRunner({
       cron: cron.port,
+      bodies: bodyStore({ objects: memoryObjectStore(), clock, logger: recordingLogger() }),
       queue: {
         enqueue: async (sessions) => (
           woken.push(...sessions),
@@ -125,6 +128,16 @@ describe("the control process's cron", () => {
       { type: "cron", action: "started", jobId: job.jobId },
       { type: "cron", action: "finished", jobId: job.jobId, status: "ok", summary: "done" },
     ]);
+  });
+
+  it("puts a long message into an object before its run is accepted", async () => {
+    const { ledger, add, lead } = await setup();
+    const message = "x".repeat(100_000);
+    const job = await add(100, { payload: { kind: "agentTurn", message } });
+    await lead(1_000);
+    const key = sessionKey(`agent:main:cron:${job.jobId}`);
+    const [claimed] = await ledger.claim(workerId("w.1"), [{ tenant: ACME, sessionKey: key }]);
+    expect(claimed).toMatchObject({ grant: { input: { body: { object: { bytes: expect.any(Number) } } } } });
   });
 
   it("runs a short interval in time, however often", async () => {

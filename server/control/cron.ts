@@ -1,7 +1,10 @@
+import type { BodyStore } from "../bodies/body-store.ts";
+import { storeInput } from "../bodies/store-input.ts";
 import { asHAError } from "../core/errors.ts";
 import type { AgentCatalog } from "../core/catalog.ts";
 import type { TenantId } from "../core/ids.ts";
 import type { CronNotice } from "../core/run-event.ts";
+import { isLimitReason } from "../core/tenant-limits.ts";
 import { afterRun, nextTime } from "../cron/after-run.ts";
 import { finishedNotice, startedNotice } from "../cron/notices.ts";
 import { dueOccurrence } from "../cron/occurrence.ts";
@@ -28,6 +31,7 @@ const SUMMARY_MAX = 2_000;
 
 export interface CronRunnerDeps {
   readonly cron: CronStore;
+  readonly bodies: Pick<BodyStore, "store">;
   readonly queue: Pick<RunQueue, "enqueue">;
   readonly bus: Pick<EventBus, "notify">;
   readonly catalog: Pick<AgentCatalog, "defaultAgentId" | "mainKey">;
@@ -100,15 +104,20 @@ export function cronRunner(deps: CronRunnerDeps): CronRunner {
     { reason }: Extract<FireAnswer, { kind: "refused" }>,
     now: number,
   ): number | null {
-    if (reason === "session-queue-full") return now + QUEUE_FULL_MS;
+    if (reason === "session-queue-full" || isLimitReason(reason)) return now + QUEUE_FULL_MS;
     return nextTime(job, now) ?? (reason === "tenant-disabled" ? now + SHUT_OUT_MS : null);
   }
+
+  const withBody = async (occurrence: Occurrence): Promise<Occurrence> => ({
+    ...occurrence,
+    accept: occurrence.accept && (await storeInput(deps.bodies, occurrence.accept)),
+  });
 
   async function fire({ term, due, at }: CronWork): Promise<void> {
     if (due.length === 0) return;
     const plan = planDue(due, at);
     const occurrences = [
-      ...plan.fire.map((job) => dueOccurrence(deps, job, at)),
+      ...(await Promise.all(plan.fire.map((job) => withBody(dueOccurrence(deps, job, at))))),
       ...plan.defer.map(({ job, until }) => moveOn(dueOccurrence(deps, job, at), until)),
     ];
     const answers = await cron.fire(term, occurrences);

@@ -1,6 +1,7 @@
 import type { AgentCatalog } from "../core/catalog.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { CronStore } from "../ports/cron-store.ts";
+import type { TenantDirectory } from "../ports/directory.ts";
 import type { EventBus } from "../ports/event-bus.ts";
 import type { Logger } from "../ports/logger.ts";
 import type { ObjectStore } from "../ports/object-store.ts";
@@ -10,8 +11,10 @@ import type { RunQueue } from "../ports/run-queue.ts";
 import type { ScalingStore } from "../ports/scaling-store.ts";
 import type { SessionStore } from "../ports/session-store.ts";
 import type { SubagentStore } from "../ports/subagent-store.ts";
+import { bodyStore } from "../bodies/body-store.ts";
 import { asHAError } from "../core/errors.ts";
 import { announcer } from "../subagents/announcer.ts";
+import { stopSubagents } from "../subagents/stop-subagents.ts";
 import { archive } from "./archiver.ts";
 import { cronRunner } from "./cron.ts";
 import { loop } from "./loop.ts";
@@ -19,6 +22,7 @@ import { moveLargeBodies } from "./move-bodies.ts";
 import { requeuePass } from "./requeue.ts";
 import { scaler } from "./scaling/scaler.ts";
 import { sweeper } from "./sweep.ts";
+import { tellAborted } from "./tell-aborted.ts";
 
 /** Most of the time between a worker's death and its sessions' going on elsewhere is this pause. */
 const SWEEP_MS = 300;
@@ -29,8 +33,10 @@ const ARCHIVE_MS = 5_000;
 const SCALE_MS = 1_000;
 /** A cron job that was added or changed is seen after this at the latest; what is due by then starts on time. */
 const CRON_MS = 500;
-/** Workers announce the ends of subagents themselves; this finds those whose worker died. */
-const ANNOUNCE_MS = 1_000;
+/** What tenants keep is measured this often, where it is limited: it is exceeded by what comes in meanwhile. */
+const STORAGE_MS = 15_000;
+/** Workers announce the ends of subagents themselves, and gateways stop them; this finds what those that died have left. */
+const SUBAGENTS_MS = 1_000;
 
 export interface ControlDeps {
   readonly ledger: RunLedger;
@@ -41,6 +47,7 @@ export interface ControlDeps {
   readonly scaling: ScalingStore;
   readonly cron: CronStore;
   readonly subagents: SubagentStore;
+  readonly directory: Pick<TenantDirectory, "measureStorage">;
   readonly catalog: Pick<AgentCatalog, "laneWidths" | "defaultAgentId" | "mainKey" | "cronEnabled">;
   readonly clock: Clock;
   readonly random: Random;
@@ -69,8 +76,9 @@ export async function startControl(deps: ControlDeps): Promise<ControlHandle> {
   const life = Buffer.from(deps.random.bytes(4)).toString("hex");
   const holder = `${deps.instance}.${life}`;
   const sizes = scaler({ ...deps, laneWidths: deps.catalog.laneWidths, holder });
-  const jobs = cronRunner({ ...deps, holder });
-  const children = announcer(deps);
+  const bodies = bodyStore(deps);
+  const jobs = cronRunner({ ...deps, bodies, holder });
+  const children = announcer({ ...deps, bodies });
   const every = (
     name: string,
     intervalMs: number,
@@ -88,7 +96,11 @@ export async function startControl(deps: ControlDeps): Promise<ControlHandle> {
     }),
     // A slow database is when sizes matter: rarer passes would lose the lease and see too little.
     every("scale", SCALE_MS, () => sizes.pass(), 0.5),
-    every("subagents", ANNOUNCE_MS, () => children.announce()),
+    every("storage", STORAGE_MS, () => deps.directory.measureStorage(STORAGE_MS)),
+    every("subagents", SUBAGENTS_MS, async () => {
+      await stopSubagents(deps, (answers) => tellAborted(deps, answers));
+      await children.announce();
+    }),
     // It waits within its pass for what falls due, so it may take all of the time.
     ...(deps.catalog.cronEnabled ? [every("cron", CRON_MS, () => jobs.pass(CRON_MS, stop.signal), 1)] : []),
   ];

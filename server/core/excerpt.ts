@@ -1,4 +1,5 @@
 import { isExcluded } from "./compaction.ts";
+import { isForModelOnly } from "./provenance.ts";
 import { messageText, type TranscriptMessage } from "./transcript.ts";
 
 /** Characters of a message that lists show as the session's last text, and as its title. */
@@ -26,8 +27,11 @@ export function excerptsOf(message: TranscriptMessage): {
   readonly preview: string | null;
   readonly title: string | null;
 } {
-  // A command tells nobody what a session is about.
-  const isSpoken = (message.role === "user" || message.role === "assistant") && !isExcluded(message);
+  // A command tells nobody what a session is about, and what is hidden in its history is hidden in lists.
+  const isSpoken =
+    (message.role === "user" || message.role === "assistant") &&
+    !isExcluded(message) &&
+    !isForModelOnly(message);
   const text = isSpoken ? messageText(message) : "";
   if (text === "") return { preview: null, title: null };
   return {

@@ -1,5 +1,5 @@
 import type { AgentId, RunId, SessionKey, TenantId } from "./ids.ts";
-import type { FencingToken, RunError } from "./run.ts";
+import type { FencingToken, RunError, RunRecord } from "./run.ts";
 import type { TranscriptRow, Usage } from "./transcript.ts";
 
 /** Numbers of one attempt: `runSeq = (attempt - 1) * ATTEMPT_STRIDE + n`, n from 1 without gaps. */
@@ -70,6 +70,18 @@ export interface RunEvent {
 
 export const isTerminalEvent = (body: RunEventBody): boolean =>
   body.type === "final" || body.type === "aborted" || body.type === "error";
+
+/** The end of a run that was aborted while no worker had it: the first event of the attempt that it never had. */
+export const abortedEvent = (run: RunRecord, token: FencingToken, at: number, text = ""): RunEvent => ({
+  tenant: run.tenant,
+  sessionKey: run.sessionKey,
+  agentId: run.agentId,
+  runId: run.runId,
+  token,
+  runSeq: runSeqOf(run.attempt + 1, 1),
+  at,
+  body: { type: "aborted", text, reason: "rpc" },
+});
 
 /** Something of a tenant that changed outside a run; not stored, so a reader that misses it reads the store. */
 export type Notice =

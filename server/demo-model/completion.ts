@@ -1,6 +1,7 @@
 import { HAError } from "../core/errors.ts";
 import type { DemoDirective, DemoToolCall } from "./directives.ts";
 import { type ChatRequest, currentTurn } from "./request.ts";
+import { toldOfSubagent } from "./subagent-event.ts";
 import { demoSummary, summaryQuestion } from "./summary.ts";
 
 /** What the demo model answers to one call, before it is cut into bytes. */
@@ -35,7 +36,7 @@ export function complete(request: ChatRequest, directive: DemoDirective, words: 
   }));
   const earlier = directive.recall ? earlierUserTexts(request) : [];
   const question = summaryQuestion(turn.userText);
-  const said = question === null ? null : demoSummary(question);
+  const said = question === null ? toldOfSubagent(words) : demoSummary(question);
   const once = directive.text ?? said ?? (toolCalls.length > 0 ? "" : echo(words, turn.toolResults, earlier));
   if (once.length * directive.repeat > TEXT_MAX) {
     throw new HAError("REQUEST_INVALID", `a demo answer has at most ${TEXT_MAX} characters`);

@@ -1,6 +1,8 @@
 import { describe, expect, it } from "vitest";
+import type { RunId } from "../core/ids.ts";
+import { subagentId, subagentSessionKey } from "../core/subagent.ts";
 import { type FakeClock, fakeClock } from "../testing/fake-clock.ts";
-import { gatewayPool, handWorker } from "../testing/gateway-pool.ts";
+import { ACME, gatewayPool, type Hand, handWorker } from "../testing/gateway-pool.ts";
 import { until } from "../testing/until.ts";
 import { connectWire, type WireClient } from "../testing/wire-client.ts";
 import { assembleGateway } from "./assemble.ts";
@@ -18,6 +20,40 @@ const setup = async (clock?: FakeClock) => {
     client.ok("chat.send", { sessionKey: "main", message: "hello", idempotencyKey: key });
   return { pool, client, elsewhere, hand, send };
 };
+
+/** A subagent that the run under way spawns; it waits for a worker. */
+async function spawnBy({ pool }: Awaited<ReturnType<typeof setup>>, { grant }: Hand): Promise<RunId> {
+  const id = subagentId(ACME, grant.runId, "call-1");
+  const key = subagentSessionKey(grant.agentId, id);
+  const { tenant, runId, sessionKey } = grant;
+  const answer = await pool.subagents.spawn({
+    grant,
+    child: {
+      tenant,
+      runId: id,
+      sessionKey: key,
+      requesterRunId: runId,
+      requesterKey: sessionKey,
+      task: "count",
+      label: null,
+      cleanup: "keep",
+    },
+    accept: {
+      tenant,
+      runId: id,
+      sessionKey: key,
+      agentId: grant.agentId,
+      lane: "subagent",
+      requestHash: "0".repeat(64),
+      input: { body: { inline: { role: "user", content: "count", timestamp: 1 } }, options: {} },
+      newSessionId: id,
+    },
+    maxDepth: 1,
+    maxOpen: 1,
+  });
+  expect(answer.kind).toBe("spawned");
+  return id;
+}
 
 /** Where in the stream of frames the run's end and the response lie. */
 const order = (client: WireClient, runId: string, id: string) => ({
@@ -126,5 +162,35 @@ describe("sessions.abort", () => {
       status: "no-active-run",
     });
     expect((await client.request("sessions.abort", {})).error?.message).toBe("key or runId required");
+  });
+});
+
+describe("the subagent of a run under way", () => {
+  const interrupting = {
+    sessionKey: "main",
+    message: "rather this",
+    idempotencyKey: "i",
+    queueMode: "interrupt",
+  };
+  it.each<[string, string, object, string]>([
+    ["ends with it at chat.abort", "chat.abort", { sessionKey: "main", runId: "k1" }, "aborted"],
+    ["goes on at chat.abort of another run", "chat.abort", { sessionKey: "main", runId: "k2" }, "queued"],
+    ["goes on at chat.abort without a run", "chat.abort", { sessionKey: "main" }, "queued"],
+    ["goes on when its run is interrupted", "chat.send", interrupting, "queued"],
+    ["ends at sessions.abort", "sessions.abort", { key: "main" }, "aborted"],
+    ["ends at /stop", "chat.send", { sessionKey: "main", message: "/stop", idempotencyKey: "s" }, "aborted"],
+    ["ends at a reset", "sessions.reset", { key: "main" }, "aborted"],
+  ])("%s", async (_what, name, params, expected) => {
+    const world = await setup();
+    const { pool, client, elsewhere, hand } = world;
+    await world.send("k1");
+    const run = await hand.claim(MAIN);
+    const child = await spawnBy(world, run);
+    await world.send("k2");
+    await pool.bus.port.subscribeSignals(hand.worker, () => void run.end("aborted"));
+    await client.ok(name, params);
+    expect((await pool.ledger.port.get(ACME, child))?.status).toBe(expected);
+    const ends = () => elsewhere.chats(child, "aborted").length;
+    await until(() => ends() === (expected === "aborted" ? 1 : 0), { what: "the end on another gateway" });
   });
 });

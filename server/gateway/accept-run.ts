@@ -16,6 +16,7 @@ import type { QueueMode } from "../core/queue-mode.ts";
 import { agentOfSessionKey, canonicalSessionKey } from "../core/session-key.ts";
 import { type MediaFact, mediaFields } from "../core/media.ts";
 import type { TranscriptMessage } from "../core/transcript.ts";
+import { limitReached } from "../core/tenant-limits.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { EventBus } from "../ports/event-bus.ts";
 import type { Logger } from "../ports/logger.ts";
@@ -27,8 +28,9 @@ import type { SessionStore } from "../ports/session-store.ts";
 import type { Bodies } from "./bodies.ts";
 import { storeAttachments } from "./store-attachments.ts";
 import { requestConflict, unknownAgent } from "./protocol/errors.ts";
+import type { GatewayTenantLimits } from "./tenant-limits.ts";
 import type { GatewayLimits } from "./protocol/limits.ts";
-import { backlogGuard } from "./rate-limit.ts";
+import { backlogGuard, refusalMemory } from "./rate-limit.ts";
 
 /** An attachment that has been read and found acceptable. */
 export interface Attachment {
@@ -86,12 +88,14 @@ export interface RunAcceptorDeps {
   readonly random: Random;
   readonly logger: Logger;
   readonly limits: GatewayLimits;
+  readonly tenantLimits: Pick<GatewayTenantLimits, "admit">;
 }
 
 const OVERLOAD_RETRY_MS = 1_000;
 
 export function runAcceptor(deps: RunAcceptorDeps): RunAcceptor {
   const { ledger, queue, bus, bodies, catalog, clock, random, logger, limits } = deps;
+  const refused = refusalMemory(clock);
   const backlog = backlogGuard({ limit: limits.tenantBacklog, clock });
   const accepts = batcher<AcceptRequest, AcceptAnswer>({
     name: "accept",
@@ -153,6 +157,9 @@ export function runAcceptor(deps: RunAcceptorDeps): RunAcceptor {
     }
     const textBytes = Buffer.byteLength(request.message);
     if (textBytes > limits.messageBytes) throw tooLarge(textBytes, limits.messageBytes);
+    const full = refused.reason(tenant);
+    if (full !== null) throw limitReached(full);
+    await deps.tenantLimits.admit(tenant);
     const size = request.attachments.reduce((sum, { bytes }) => sum + bytes.length, textBytes);
     if (bytesWaiting + size > limits.acceptBytes) throw overloaded("too much waits to be stored", {});
     bytesWaiting += size;
@@ -163,6 +170,7 @@ export function runAcceptor(deps: RunAcceptorDeps): RunAcceptor {
         ...(isCompaction ? { excludeFromContext: true } : {}),
       });
       return settle(
+        tenant,
         await accepts.submit({
           tenant,
           runId,
@@ -180,7 +188,7 @@ export function runAcceptor(deps: RunAcceptorDeps): RunAcceptor {
     }
   };
 
-  const settle = (answer: AcceptAnswer): AcceptedRun => {
+  const settle = (tenant: TenantId, answer: AcceptAnswer): AcceptedRun => {
     switch (answer.kind) {
       case "new":
         if (answer.ready) void during(enqueue(answer.ready));
@@ -193,6 +201,10 @@ export function runAcceptor(deps: RunAcceptorDeps): RunAcceptor {
       case "refused":
         if (answer.reason === "session-queue-full") {
           throw overloaded("too many messages of this session wait already", { reason: answer.reason });
+        }
+        if (answer.reason !== "tenant-disabled") {
+          refused.note(tenant, answer.reason);
+          throw limitReached(answer.reason);
         }
         throw new HAError("FORBIDDEN", "this tenant is disabled", { reason: answer.reason });
       default:

@@ -1,5 +1,6 @@
 import { runAcceptor } from "./accept-run.ts";
 import { authenticator } from "./authenticate.ts";
+import { Backlog } from "./backlog.ts";
 import { gatewayBodies } from "./bodies.ts";
 import type { Connection } from "./connection.ts";
 import type { GatewayContext, GatewayDeps } from "./context.ts";
@@ -26,7 +27,9 @@ import { taskMethods } from "./methods/tasks.ts";
 import { gatewayMetrics } from "./metrics.ts";
 import { presence } from "./presence.ts";
 import { DEFAULT_LIMITS } from "./protocol/limits.ts";
+import { gatewayTenantLimits } from "./tenant-limits.ts";
 import { sessionsFeed } from "./sessions-feed.ts";
+import { TextPace } from "./text-pace.ts";
 
 /** Puts the parts of a gateway together, without ports to listen on and without timers. */
 export function assembleGateway(deps: GatewayDeps): {
@@ -40,13 +43,16 @@ export function assembleGateway(deps: GatewayDeps): {
   const state = { draining: false };
   const bodies = gatewayBodies(deps);
   const draining = (): boolean => state.draining;
+  const backlog = new Backlog(limits, () => connections.size);
   const metrics = gatewayMetrics(settings.instance, {
     connections: () => connections.size,
     runViews: () => hub.runCount,
+    waitingBytes: () => backlog.bytes,
     draining,
   });
   const hub = new Hub({
     bus,
+    pace: new TextPace(clock, limits, backlog),
     bodies,
     clock,
     random,
@@ -54,19 +60,24 @@ export function assembleGateway(deps: GatewayDeps): {
     metrics,
     feed: (tenant) => (audience) => sessionsFeed({ tenant, audience, sessions, catalog, clock }),
   });
+  const tenantLimits = gatewayTenantLimits(deps);
   const gateway: GatewayContext = {
     ...deps,
     limits,
+    tenantLimits,
     bodies,
     hub,
+    backlog,
     metrics,
     connections,
     answers: new OpenAnswers(),
     draining,
     startedAt: clock.monotonic(),
     bootId: random.uuid(),
-    authenticator: authenticator(deps.directory, clock),
-    acceptor: runAcceptor({ ...deps, bodies, limits }),
+    authenticator: authenticator(deps.directory, clock, (found) =>
+      tenantLimits.note(found.tenant, found.limits),
+    ),
+    acceptor: runAcceptor({ ...deps, bodies, limits, tenantLimits }),
     presence: presence({
       instance: settings.instance,
       version: settings.version,

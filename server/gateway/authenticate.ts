@@ -29,9 +29,14 @@ export interface Authenticator {
 
 /**
  * Asks the directory, remembers good tokens for five seconds (a reconnect storm costs one read per token), shares one
- * read between those who ask at once, and bounds how many wrong ones are looked up. Tokens are kept as hashes.
+ * read between those who ask at once, and bounds how many wrong ones are looked up. Tokens are kept as hashes. `found` is
+ * told of each answer of the directory.
  */
-export function authenticator(directory: TenantDirectory, clock: Clock): Authenticator {
+export function authenticator(
+  directory: TenantDirectory,
+  clock: Clock,
+  found: (principal: Principal) => void,
+): Authenticator {
   const good = new Map<string, { readonly principal: Principal; readonly until: number }>();
   const asking = new Map<string, Promise<Principal | null>>();
   const wrong = new Map<string, number>();
@@ -45,6 +50,7 @@ export function authenticator(directory: TenantDirectory, clock: Clock): Authent
       wrong.set(key, clock.monotonic() + WRONG_FOR_MS);
       guesses.take("");
     } else {
+      found(principal);
       if (good.size >= CACHE_MAX) good.clear();
       good.set(key, { principal, until: clock.monotonic() + GOOD_FOR_MS });
     }

@@ -1,5 +1,6 @@
 import { asHAError } from "../core/errors.ts";
 import type { SessionKey, TenantId } from "../core/ids.ts";
+import type { Principal } from "../ports/directory.ts";
 import type { Listener } from "./audience.ts";
 import type { GatewayContext } from "./context.ts";
 import { type Call, Failed, type Method } from "./methods/registry.ts";
@@ -51,6 +52,8 @@ export class Connection implements Listener {
   client: ConnectParams["client"] | null = null;
   scopes: readonly string[] = [];
   tenant: TenantId | null = null;
+  /** Of the token that it came with, as `Principal.tokenId`. */
+  tokenId: string | null = null;
   /** Sessions of `sessions.messages.subscribe`. */
   readonly subscriptions = new Set<SessionKey>();
   /** `agent.wait` and second responses that are still to come. */
@@ -69,7 +72,7 @@ export class Connection implements Listener {
   constructor(gateway: GatewayContext, wire: Wire, upgrade: Upgrade) {
     this.gateway = gateway;
     this.id = gateway.random.uuid();
-    this.outbox = new Outbox(wire, gateway.limits);
+    this.outbox = new Outbox(wire, gateway.limits, gateway.backlog);
     this.openedAt = gateway.clock.monotonic();
     this.upgrade = upgrade;
     this.nonce = gateway.random.uuid();
@@ -169,7 +172,7 @@ export class Connection implements Listener {
         if (principal === null) continue;
         const hub = await gateway.hub.ready(principal.tenant);
         if (this.state !== "connecting") return; // closed meanwhile
-        return this.open(id, params, principal.tenant, grantScopes(plan.scopes, principal.scopes), hub);
+        return this.open(id, params, principal, grantScopes(plan.scopes, principal.scopes), hub);
       }
     } catch (error) {
       return this.refuse(id, { error: errorShape(error), closeCode: 1013 });
@@ -180,7 +183,7 @@ export class Connection implements Listener {
   private open(
     id: string,
     params: ConnectParams,
-    tenant: TenantId,
+    { tenant, tokenId }: Principal,
     scopes: readonly string[],
     hub: TenantHub,
   ): void {
@@ -188,6 +191,7 @@ export class Connection implements Listener {
     this.state = "open";
     this.client = params.client;
     this.tenant = tenant;
+    this.tokenId = tokenId;
     this.scopes = scopes;
     this.reads = hasScope(scopes, "operator.read");
     this.sessionScoped = params.caps?.includes("session-scoped-events") ?? false;

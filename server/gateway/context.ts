@@ -6,6 +6,7 @@ import type { TenantDirectory } from "../ports/directory.ts";
 import type { EventBus } from "../ports/event-bus.ts";
 import type { Logger } from "../ports/logger.ts";
 import type { ObjectStore } from "../ports/object-store.ts";
+import type { RateLimiter } from "../ports/rate-limiter.ts";
 import type { Random } from "../ports/random.ts";
 import type { RunLedger } from "../ports/run-ledger.ts";
 import type { RunQueue } from "../ports/run-queue.ts";
@@ -13,6 +14,7 @@ import type { SessionStore } from "../ports/session-store.ts";
 import type { SubagentStore } from "../ports/subagent-store.ts";
 import type { RunAcceptor } from "./accept-run.ts";
 import type { Authenticator } from "./authenticate.ts";
+import type { Backlog } from "./backlog.ts";
 import type { Bodies } from "./bodies.ts";
 import type { CommandRegistry } from "./commands/registry.ts";
 import type { Connection } from "./connection.ts";
@@ -21,6 +23,7 @@ import type { OpenAnswers } from "./http/open-answers.ts";
 import type { MethodRegistry } from "./methods/registry.ts";
 import type { GatewayMetrics } from "./metrics.ts";
 import type { Presence } from "./presence.ts";
+import type { GatewayTenantLimits } from "./tenant-limits.ts";
 import type { GatewayLimits } from "./protocol/limits.ts";
 
 /** What a gateway is started with beside its ports. */
@@ -52,6 +55,7 @@ export interface GatewayDeps {
   readonly subagents: SubagentStore;
   readonly queue: RunQueue;
   readonly bus: EventBus;
+  readonly rateLimiter: RateLimiter;
   readonly objects: ObjectStore;
   readonly clock: Clock;
   readonly random: Random;
@@ -65,9 +69,11 @@ export interface GatewayDeps {
 /** What the parts of a running gateway share. */
 export interface GatewayContext extends GatewayDeps {
   readonly limits: GatewayLimits;
+  readonly tenantLimits: GatewayTenantLimits;
   readonly authenticator: Authenticator;
   readonly bodies: Bodies;
   readonly hub: Hub;
+  readonly backlog: Backlog;
   readonly acceptor: RunAcceptor;
   readonly metrics: GatewayMetrics;
   readonly presence: Presence;

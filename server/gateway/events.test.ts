@@ -1,3 +1,4 @@
+import { setImmediate as passOver } from "node:timers/promises";
 import { describe, expect, it } from "vitest";
 import { runId } from "../core/ids.ts";
 import { attemptOfRunSeq, runSeqOf } from "../core/run-event.ts";
@@ -295,6 +296,79 @@ describe("a client that moved here in the middle of a run", () => {
   });
 });
 
+describe("a client that has stopped reading", () => {
+  it("loses pieces of the text but no end and no number, and is told the whole text next", async () => {
+    const { client, connect, start } = await setup();
+    const slow = await connect();
+    const [one, two] = [await start("k1"), await start("k2", "agent:main:other")];
+    slow.wire.stall();
+    for (const run of [one, two])
+      await run.say({ type: "started", text: "" }, { type: "delta", text: "one" });
+    for (const text of [" two", " three"]) await one.say({ type: "delta", text });
+    await two.finish("one");
+    await client.end("k2");
+    slow.wire.resume();
+    await one.say({ type: "delta", text: " four" });
+    await one.finish(WHOLE);
+    for (const reader of [client, slow]) {
+      await reader.end("k1");
+      expect(reader.chats("k2", "final")).toMatchObject([{ message: { content: [{ text: "one" }] } }]);
+      expect(reader.text("k1")).toBe(WHOLE);
+      expectContiguous(reader);
+    }
+    expect(client.chats("k1", "delta")).toHaveLength(4);
+    expect(slow.chats("k1", "delta")).toMatchObject([{ deltaText: WHOLE, replace: true }]);
+  });
+
+  it("is told a text of which it has heard nothing with its end", async () => {
+    const { connect, client, start } = await setup();
+    const slow = await connect();
+    const run = await start("k1");
+    slow.wire.stall();
+    await run.say({ type: "started", text: "" });
+    await run.say({ type: "delta", text: "one" });
+    await run.finish("one");
+    await client.end("k1");
+    slow.wire.resume();
+    await slow.end("k1");
+    expect(slow.chats("k1", "delta")).toEqual([]);
+    expect(slow.chats("k1", "final")).toMatchObject([{ message: { content: [{ text: "one" }] } }]);
+    expectContiguous(slow);
+  });
+});
+
+describe("texts that come faster than they are told", () => {
+  it("are told in larger pieces", async () => {
+    const { client, start } = await setup();
+    const run = await start("k1");
+    await run.say({ type: "started", text: "" });
+    await Promise.all(CHUNKS.map((text) => run.say({ type: "delta", text })));
+    await run.finish(WHOLE);
+    await client.end("k1");
+    expect(client.chats("k1", "delta").map(({ deltaText }) => deltaText)).toEqual([WHOLE]);
+  });
+
+  it("so are thoughts, in their order among the other events", async () => {
+    const { client, start } = await setup();
+    const run = await start("k1");
+    await run.say({ type: "started", text: "" });
+    await run.say(
+      { type: "thinking", text: "let me" },
+      { type: "thinking", text: " see" },
+      { type: "tool", phase: "start", toolCallId: "1", name: "look" },
+      { type: "thinking", text: "so" },
+    );
+    await run.finish("done");
+    await client.end("k1");
+    const streams = client
+      .events("agent")
+      .map(({ payload }) => payload as { stream: string; data: { delta?: string } })
+      .filter(({ stream }) => stream === "thinking" || stream === "item")
+      .map(({ stream, data }) => data.delta ?? stream);
+    expect(streams).toEqual(["let me see", "item", "so"]);
+  });
+});
+
 describe("events that are lost, late or doubled", () => {
   it("a gap is filled from the bus, in order and without doubles", async () => {
     const { client, pool, gateway, start } = await setup();
@@ -358,6 +432,7 @@ describe("events that are lost, late or doubled", () => {
       { ...late, runSeq: runSeqOf(1, 1), body: { type: "started", text: "" } },
       { ...late, runSeq: runSeqOf(1, 99), body: { type: "delta", text: "late" } },
     ]);
+    await passOver();
     expect(client.frames).toHaveLength(told);
     expect(pool.logger.lines.filter((line) => line.level === "error")).toEqual([]);
   });

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { sessionKey } from "../core/ids.ts";
-import { ACME, gatewayPool, handWorker, READER_TOKEN } from "../testing/gateway-pool.ts";
+import { ACME, gatewayPool, handWorker } from "../testing/gateway-pool.ts";
 import { connectWire } from "../testing/wire-client.ts";
 import { assembleGateway } from "./assemble.ts";
 

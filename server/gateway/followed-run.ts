@@ -25,6 +25,8 @@ export class FollowedRun {
   /** Set while events before `pending` are being fetched. */
   filling: Promise<void> | null = null;
   pending: RunEvent[] = [];
+  /** What the model thought since that was told last. */
+  thoughts = "";
   end: RunEnd | null = null;
   /** Monotonic time of the last sign of life, and of the next look into the ledger. */
   heardAt: number;

@@ -102,7 +102,7 @@ describe("@openclaw/gateway-client", () => {
     const ask = async (idempotencyKey: string, params: object, key: string) => {
       const request = { message: "hello", idempotencyKey, ...params };
       const onAccepted = (payload: unknown): void => void (accepted = payload);
-      const answer = client.request<Record<string, unknown>>("agent", request, {
+      const answer = client.request("agent", request, {
         expectFinal: true,
         onAccepted,
       });

@@ -12,7 +12,7 @@ import { health } from "./projection/health.ts";
 import { openEvent } from "./protocol/frames.ts";
 import { readiness } from "./readiness.ts";
 import { watchRuns } from "./run-watcher.ts";
-import { shutOutDisabled } from "./shut-out.ts";
+import { watchAccess } from "./watch-access.ts";
 import { gatewaySockets } from "./sockets.ts";
 
 export type { GatewayDeps, GatewaySettings } from "./context.ts";
@@ -70,7 +70,7 @@ export async function startGateway(deps: GatewayDeps): Promise<GatewayHandle> {
   const stop = new AbortController();
   const loops = [
     watchRuns({ hub, ledger, bus, clock, logger }, stop.signal),
-    shutOutDisabled(gateway, stop.signal),
+    watchAccess(gateway, stop.signal),
     every(clock, limits.pingIntervalMs, stop.signal, sockets.pingAll),
     every(clock, limits.tickIntervalMs, stop.signal, () => broadcast(gateway, "tick", { ts: clock.now() })),
     every(clock, TICK_MS, stop.signal, () => gateway.answers.tick()),

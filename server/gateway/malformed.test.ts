@@ -145,7 +145,7 @@ describe("after connect", () => {
   });
 
   const LONG = "k".repeat(10_240);
-  const KEYED: readonly (readonly [method: string, params: (key: string) => object])[] = [
+  const KEYED: readonly (readonly [name: string, params: (key: string) => object])[] = [
     ["chat.send", (sessionKey) => ({ sessionKey, message: "m", idempotencyKey: "k" })],
     ["chat.history", (sessionKey) => ({ sessionKey })],
     ["chat.abort", (sessionKey) => ({ sessionKey })],
@@ -163,7 +163,7 @@ describe("after connect", () => {
   ];
   it.each(KEYED)(
     "a session key of 10 KB, too long with its agent, or with control characters is one clear error of %s",
-    async (method, params) => {
+    async (name, params) => {
       const client = await open();
       const limit = "must not have more than 512 characters";
       for (const [key, why] of [
@@ -174,7 +174,7 @@ describe("after connect", () => {
         ["a\nb", "no control characters"],
         ["a\u007fb", "no control characters"],
       ] as const) {
-        const { error } = await client.request(method, params(key));
+        const { error } = await client.request(name, params(key));
         expect(error?.code).toBe("INVALID_REQUEST");
         expect(error?.message).toContain(why);
         expect(error?.message.length).toBeLessThan(300);
@@ -196,8 +196,8 @@ describe("after connect", () => {
       ["sessions.send", { key: "s", message: "m", idempotencyKey }],
       ["agent", { sessionKey: "s", message: "m", idempotencyKey }],
     ] as const;
-    for (const [method, params] of sends) {
-      const { error } = await client.request(method, params);
+    for (const [name, params] of sends) {
+      const { error } = await client.request(name, params);
       expect(error?.code).toBe("INVALID_REQUEST");
       expect(error?.message).toContain(why);
     }

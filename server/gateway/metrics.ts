@@ -9,7 +9,8 @@ export interface GatewayMetrics {
   request(method: string, outcome: Outcome): void;
   /** From a send's frame to its acknowledgement, in milliseconds. */
   acknowledged(ms: number): void;
-  event(delivery: Delivery): void;
+  /** `postponed`: text that a slow connection is told later, with what follows it. */
+  event(delivery: Delivery | "postponed"): void;
   connection(change: "opened" | "closed" | "refused"): void;
   /** Prometheus text exposition. */
   text(): Promise<string>;
@@ -19,6 +20,7 @@ export interface GatewayMetrics {
 export interface GatewayGauges {
   readonly connections: () => number;
   readonly runViews: () => number;
+  readonly waitingBytes: () => number;
   readonly draining: () => boolean;
 }
 
@@ -41,6 +43,7 @@ export function gatewayMetrics(instance: string, gauges: GatewayGauges): Gateway
 
   gauge("connections", "Connected WebSocket clients.", gauges.connections);
   gauge("run_views", "Runs that this gateway follows for its clients.", gauges.runViews);
+  gauge("waiting_bytes", "Output that clients have not taken yet, over all of them.", gauges.waitingBytes);
   gauge("draining", "1 while the gateway takes no new work.", () => (gauges.draining() ? 1 : 0));
   gauge("resident_memory_bytes", "Resident set size of the process.", () => process.memoryUsage.rss());
   const requests = counter("requests_total", "Requests answered.", ["method", "outcome"]);
@@ -53,14 +56,14 @@ export function gatewayMetrics(instance: string, gauges: GatewayGauges): Gateway
     registers,
   });
   // One increment per label set and event would cost a hash each; children are looked up once.
-  const sent = { sent: 0, dropped: 0, closed: 0 };
+  const sent = { sent: 0, dropped: 0, closed: 0, postponed: 0 };
   return {
     request: (method, outcome) => requests.inc({ method, outcome }),
     acknowledged: (ms) => acknowledgement.observe(ms / 1_000),
     event: (delivery) => void sent[delivery]++,
     connection: (change) => connections.inc({ change }),
     text: async () => {
-      for (const delivery of ["sent", "dropped", "closed"] as const) {
+      for (const delivery of ["sent", "dropped", "closed", "postponed"] as const) {
         events.inc({ delivery }, sent[delivery]);
         sent[delivery] = 0;
       }

@@ -1,11 +1,19 @@
-import { type OpenEvent, sealEvent } from "./protocol/frames.ts";
+import type { Backlog } from "./backlog.ts";
+import { type OpenEvent, UNNUMBERED } from "./protocol/frames.ts";
 import type { GatewayLimits } from "./protocol/limits.ts";
+import { type TextFrame, textFrame } from "./protocol/text-frame.ts";
 
 /** The socket below a connection, as far as the gateway uses it. */
 export interface Wire {
-  send(text: string): void;
-  /** Bytes handed over and not yet taken by the kernel. */
+  /**
+   * Hands whole frames over. True: the kernel has them. Otherwise the bytes belong to the socket until it does. In
+   * either case `taken` is called later, once for each write.
+   */
+  write(frames: Buffer, taken: () => void): boolean;
+  /** Bytes handed over that the kernel has not taken. */
   bufferedBytes(): number;
+  /** Whether to read on what the peer sends. */
+  read(on: boolean): void;
   /** Starts the closing handshake; a peer that does not end it in a few seconds is cut. */
   close(code: number, reason: string): void;
   /** Cuts the socket without a closing handshake. */
@@ -15,55 +23,188 @@ export interface Wire {
 /** What happened to an event: `dropped` leaves a hole in `seq` that the client can see. */
 export type Delivery = "sent" | "dropped" | "closed";
 
+/** Largest write of more than one frame: all that a socket holds for itself when it stops reading. */
+const WRITE_MAX_BYTES = 256 * 1_024;
+
 /**
- * The sending side of one connection: numbers its events from 1 and keeps a slow consumer from filling memory.
+ * The sending side of one connection: numbers its events from 1, sends what gathers in one pass of the event loop in
+ * one write, and keeps a slow consumer from filling memory.
  *
- * Above `dropAboveBytes` of waiting output, droppable events are skipped and their number is consumed, so that the
- * client notices (protocol 4: a hole makes it call onGap); above `closeAboveBytes` the connection is closed with 1008.
+ * While the kernel does not take what was written, frames wait here; those of events are shared by all connections.
+ * Above `dropAboveBytes` of waiting output nothing more is read from the client, and droppable events are skipped with
+ * their number consumed, so that it notices (protocol 4: a hole makes it call onGap). Above `closeAboveBytes`, or when
+ * all connections together have too much waiting and this one has the most, it is closed with 1008 and what waits is
+ * forgotten.
  */
 export class Outbox {
   private readonly wire: Wire;
   private readonly limits: Pick<GatewayLimits, "dropAboveBytes" | "closeAboveBytes">;
+  private readonly backlog: Backlog;
   private seq = 0;
   private open = true;
+  private frames: TextFrame[] = [];
+  /** Their numbers. */
+  private seqs: number[] = [];
+  private queuedBytes = 0;
+  /** The backlog will flush it. */
+  private expected = false;
+  /** Writes of which the socket has not said that they were taken. */
+  private writes = 0;
+  /** The kernel did not take the last of them at once. */
+  private blocked = false;
+  /** What the socket then holds for itself, as the backlog has it. */
+  private heldBytes = 0;
+  private reading = true;
 
-  constructor(wire: Wire, limits: Pick<GatewayLimits, "dropAboveBytes" | "closeAboveBytes">) {
+  constructor(
+    wire: Wire,
+    limits: Pick<GatewayLimits, "dropAboveBytes" | "closeAboveBytes">,
+    backlog: Backlog,
+  ) {
     this.wire = wire;
     this.limits = limits;
+    this.backlog = backlog;
   }
 
   /** A response, or a frame that carries no seq. */
   frame(text: string): void {
-    if (this.open && !this.tooFull()) this.wire.send(text);
+    if (this.open && !this.tooFull()) this.queue(textFrame(text), UNNUMBERED);
   }
 
-  /** An event encoded up to its seq. */
   event(event: OpenEvent, droppable: boolean): Delivery {
     if (!this.open || this.tooFull()) return "closed";
     this.seq++;
-    if (droppable && this.wire.bufferedBytes() > this.limits.dropAboveBytes) return "dropped";
-    this.wire.send(sealEvent(event, this.seq));
+    if (droppable && this.waitingBytes > this.limits.dropAboveBytes) return "dropped";
+    this.queue(event, this.seq);
     return "sent";
   }
 
-  close(code: number, reason: string): void {
-    if (!this.open) return;
-    this.open = false;
-    this.wire.close(code, reason);
-  }
-
-  /** The socket has gone: whatever is still to be sent is forgotten. */
-  closed(): void {
-    this.open = false;
+  /**
+   * False while the kernel has not taken what was written. Text is then better kept back until it can be told as a
+   * whole: its pieces would only wait here, and be old when they arrive.
+   */
+  get keepsUp(): boolean {
+    return !this.blocked;
   }
 
   get isOpen(): boolean {
     return this.open;
   }
 
-  private tooFull(): boolean {
-    if (this.wire.bufferedBytes() <= this.limits.closeAboveBytes) return false;
+  /** Bytes that the kernel has not taken yet. */
+  get waitingBytes(): number {
+    return this.queuedBytes + this.heldBytes;
+  }
+
+  /** Writes what waits, as long as the kernel takes it. */
+  flush(): void {
+    this.expected = false;
+    while (!this.blocked && this.frames.length > 0) {
+      const bytes = this.next();
+      this.writes++;
+      if (this.wire.write(bytes, this.taken)) continue;
+      this.block(true);
+      this.backlog.joiner.giveAway();
+    }
+    this.measure();
+  }
+
+  close(code: number, reason: string): void {
+    if (!this.open) return;
+    this.flush();
+    this.open = false;
+    this.wire.close(code, reason);
+    this.forget();
+  }
+
+  /** Closes a slow consumer. One whose socket holds too much for it to hear of that soon is cut, so that it is free. */
+  shed(): void {
     this.close(1008, "slow consumer");
+    if (this.heldBytes <= WRITE_MAX_BYTES) return;
+    this.wire.terminate();
+    this.closed();
+  }
+
+  /** The socket has gone: whatever is still to be sent is forgotten. */
+  closed(): void {
+    this.open = false;
+    this.block(false);
+    this.forget();
+  }
+
+  private queue(frame: TextFrame, seq: number): void {
+    this.frames.push(frame);
+    this.seqs.push(seq);
+    this.queuedBytes += frame.bytes.length;
+    this.backlog.enter(frame);
+    if (!this.expected) {
+      this.expected = true;
+      this.backlog.flushSoon(this);
+    }
+    if (this.queuedBytes > WRITE_MAX_BYTES) this.flush();
+  }
+
+  /** Takes the frames of the next write out of the queue. */
+  private next(): Buffer {
+    const count = this.fitting(Math.min(WRITE_MAX_BYTES, this.backlog.room));
+    let { frames, seqs } = this;
+    if (count === frames.length) {
+      this.frames = [];
+      this.seqs = [];
+    } else {
+      frames = frames.splice(0, count);
+      seqs = seqs.splice(0, count);
+    }
+    for (const frame of frames) this.backlog.leave(frame);
+    const bytes = this.backlog.joiner.join(frames, seqs);
+    this.queuedBytes -= bytes.length;
+    return bytes;
+  }
+
+  /** How many frames fit into so many bytes, at least one. */
+  private fitting(room: number): number {
+    const { frames } = this;
+    if (this.queuedBytes <= room) return frames.length;
+    let bytes = 0;
+    const over = frames.findIndex((frame) => (bytes += frame.bytes.length) > room);
+    return Math.max(1, over);
+  }
+
+  private readonly taken = (): void => {
+    if (--this.writes > 0 || !this.blocked) return;
+    this.block(false);
+    this.flush();
+  };
+
+  private block(blocked: boolean): void {
+    this.blocked = blocked;
+    if (blocked) this.backlog.slow.add(this);
+    else this.backlog.slow.delete(this);
+  }
+
+  private forget(): void {
+    for (const frame of this.frames) this.backlog.leave(frame);
+    this.frames = [];
+    this.seqs = [];
+    this.queuedBytes = 0;
+    this.measure();
+  }
+
+  private measure(): void {
+    const held = this.blocked ? this.wire.bufferedBytes() : 0;
+    this.backlog.hold(held - this.heldBytes);
+    this.heldBytes = held;
+    const reading = this.waitingBytes <= this.limits.dropAboveBytes;
+    if (reading === this.reading || !this.open) return;
+    this.reading = reading;
+    this.wire.read(reading);
+  }
+
+  private tooFull(): boolean {
+    if (this.waitingBytes <= this.limits.closeAboveBytes) return false;
+    this.flush();
+    if (this.waitingBytes <= this.limits.closeAboveBytes) return false;
+    this.shed();
     return true;
   }
 }

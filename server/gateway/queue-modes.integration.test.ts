@@ -3,6 +3,7 @@ import { once } from "node:events";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
 import { memoryObjectStore } from "../adapters/memory/object-store.ts";
+import { memoryRateLimiter } from "../adapters/memory/rate-limiter.ts";
 import { memoryScalingStore } from "../adapters/memory/scaling-store.ts";
 import { redisEventBus } from "../adapters/redis/event-bus.ts";
 import { redisRunQueue } from "../adapters/redis/run-queue.ts";
@@ -41,7 +42,15 @@ beforeAll(async () => {
   await stores.directory.addToken(TENANT, TOKEN, ["operator.admin"], "test");
   const common = { clock: systemClock, random: systemRandom, logger: recordingLogger() };
   const queue = redisRunQueue({ ...common, url: redis.url, laneWidths: TEST_CATALOG.laneWidths });
-  const deps = { ...common, ...stores, queue, objects: memoryObjectStore(), catalog: TEST_CATALOG };
+  const rateLimiter = memoryRateLimiter(common);
+  const deps = {
+    ...common,
+    ...stores,
+    queue,
+    rateLimiter,
+    objects: memoryObjectStore(),
+    catalog: TEST_CATALOG,
+  };
   const bus = () => {
     const opened = redisEventBus({ ...common, url: redis.url });
     undo.unshift(() => opened.close());

@@ -1,3 +1,5 @@
+import type { TenantId } from "../core/ids.ts";
+import type { LimitReason } from "../core/tenant-limits.ts";
 import type { Clock } from "../ports/clock.ts";
 
 /** Keys remembered at once; past it, those that are full again are forgotten. */
@@ -73,6 +75,27 @@ export function backlogGuard(options: { readonly limit: number; readonly clock: 
       if (last.at + BELIEVED_MS > now) return true;
       last.at = now; // this one goes through; others wait for what it sees
       return false;
+    },
+  };
+}
+
+/** How long a tenant that was found full is refused without asking again. */
+const FULL_FOR_MS = 100;
+/** What concerns every request of a tenant, whichever its session. */
+const OF_ALL_SESSIONS: readonly LimitReason[] = ["tenant-queued-runs", "tenant-storage"];
+
+/** Remembers for a moment what the ledger has refused, so that a flood costs one look at the ledger per moment. */
+export function refusalMemory(clock: Clock) {
+  const seen = new Map<TenantId, { readonly reason: LimitReason; readonly until: number }>();
+  return {
+    note(tenant: TenantId, reason: LimitReason): void {
+      if (!OF_ALL_SESSIONS.includes(reason)) return;
+      if (seen.size >= KEYS_MAX) seen.clear();
+      seen.set(tenant, { reason, until: clock.monotonic() + FULL_FOR_MS });
+    },
+    reason(tenant: TenantId): LimitReason | null {
+      const last = seen.get(tenant);
+      return last !== undefined && last.until > clock.monotonic() ? last.reason : null;
     },
   };
 }

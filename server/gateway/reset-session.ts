@@ -1,14 +1,14 @@
 import type { SessionKey } from "../core/ids.ts";
 import type { SessionPatch, SessionRecord } from "../core/session.ts";
 import { agentOfSessionKey } from "../core/session-key.ts";
-import { abortRuns } from "./abort-runs.ts";
+import { stopRuns } from "./abort-runs.ts";
 import { tellSession } from "./methods/notices.ts";
 import type { Call } from "./methods/registry.ts";
 
 /**
  * Begins a new history; a session that is not there is made. What is under way belongs to the old history and is
- * aborted first. `requestId`: asked for again under the same one, nothing is reset twice, nor is anything aborted that has
- * begun since.
+ * stopped first, subagents with it. `requestId`: asked for again under the same one, nothing is reset twice, nor is
+ * anything stopped that has begun since.
  */
 export async function resetSession(
   call: Call,
@@ -16,7 +16,7 @@ export async function resetSession(
   reason: string,
   requestId?: string,
 ): Promise<SessionRecord> {
-  await abortRuns(call, { sessionKey: key, ...(requestId === undefined ? {} : { beforeReset: requestId }) });
+  await stopRuns(call, { sessionKey: key, ...(requestId === undefined ? {} : { beforeReset: requestId }) });
   const session =
     (await call.gateway.sessions.reset(call.tenant, key, reason, requestId)) ??
     (await createSession(call, key, {})).session;

@@ -1,3 +1,4 @@
+import { isForModelOnly } from "../core/provenance.ts";
 import type { RunEvent } from "../core/run-event.ts";
 import type { TenantId } from "../core/ids.ts";
 import type { TranscriptMessage, TranscriptRow } from "../core/transcript.ts";
@@ -42,7 +43,7 @@ const isOldNews = ({ filling, view }: FollowedRun): boolean => filling !== null 
 
 /**
  * Turns what happened in a run into frames and tells them to those who may hear them. A payload is encoded once per
- * gateway and only if there is a listener; the outer seq is spliced in per connection.
+ * gateway and only if there is a listener; the outer seq is written in per connection.
  */
 export class RunTeller {
   private readonly audience: Audience;
@@ -77,11 +78,13 @@ export class RunTeller {
   }
 
   /**
-   * Tells what was added to the text since the last time. Who lacks the beginning gets the whole text with
-   * `replace: true` instead. `all`: also a last bit too short to be worth a frame of its own.
+   * Tells what was thought and what was added to the text since the last time. Who lacks the beginning gets the whole
+   * text with `replace: true` instead; so does, later, who has not taken what was sent before. `all`: also a last bit
+   * too short to be worth a frame of its own.
    */
   text(run: FollowedRun, ts: number, all: boolean): void {
     const { view } = run;
+    this.thoughts(run, ts);
     if (view.blind || !view.untold) return;
     const fresh = view.text.length - view.told;
     if (!all && !view.retold && fresh < view.text.length >> TELL_STEP_SHIFT) return;
@@ -94,6 +97,7 @@ export class RunTeller {
     const wholeChat = lazily(() => openEvent("chat", chatDelta(view, ts, view.text, true)));
     this.audience.forEachRunReader(view.sessionKey, (listener) => {
       if (run.held?.has(listener)) return;
+      if (!listener.outbox.keepsUp) return this.postpone(run, listener);
       const whole = !replace && run.needsWhole(listener);
       this.send(listener, whole ? wholeAgent() : agent(), true);
       if (!this.send(listener, whole ? wholeChat() : chat(), true)) run.fellBehind(listener);
@@ -111,14 +115,22 @@ export class RunTeller {
     const agent = lazily(() => openEvent("agent", agentAssistant(view, ts, view.text, true)));
     const chat = lazily(() => openEvent("chat", chatDelta(view, ts, view.text, true)));
     this.audience.forEachRunReader(view.sessionKey, (listener) => {
-      if (run.held?.has(listener) || !run.needsWhole(listener)) return;
+      if (run.held?.has(listener) || !run.needsWhole(listener) || !listener.outbox.keepsUp) return;
       this.send(listener, agent(), true);
       if (this.send(listener, chat(), true)) run.gotWhole(listener);
     });
   }
 
-  thinking(run: FollowedRun, ts: number, delta: string): void {
-    this.tell(run, "agent", () => agentThinking(run.view, ts, delta), true);
+  private postpone(run: FollowedRun, listener: Listener): void {
+    run.fellBehind(listener);
+    this.metrics.event("postponed");
+  }
+
+  private thoughts(run: FollowedRun, ts: number): void {
+    const { thoughts, view } = run;
+    if (thoughts === "") return;
+    run.thoughts = "";
+    this.tell(run, "agent", () => agentThinking(view, ts, thoughts), true);
   }
 
   usage(run: FollowedRun, event: RunEvent): void {
@@ -163,6 +175,7 @@ export class RunTeller {
     row: TranscriptRow,
     message: TranscriptMessage,
   ): void {
+    if (isForModelOnly(message)) return;
     const event = openEvent("session.message", sessionMessage(sessionKey, agentId, row, message));
     this.audience.forEachRowReader(sessionKey, (listener) => this.send(listener, event, false));
   }

@@ -1,7 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { hash } from "node:crypto";
 import { objectKey } from "../core/object-key.ts";
-import { sessionKey } from "../core/ids.ts";
+import { agentId, runId, sessionKey } from "../core/ids.ts";
+import { announcedBy } from "../core/provenance.ts";
 import { ACME, gatewayPool, handWorker } from "../testing/gateway-pool.ts";
 import { until } from "../testing/until.ts";
 import { connectWire } from "../testing/wire-client.ts";
@@ -54,6 +55,49 @@ describe("chat.history", () => {
       "nextOffset",
     );
     expect(await texts({ offset: 6 })).toEqual([]);
+  });
+
+  it("leaves out what is for the model alone: reports of subagents, in pages, deltas and events", async () => {
+    const { pool, client, hand, turn, texts } = await setup();
+    await turn("a");
+    await client.ok("sessions.messages.subscribe", { key: "main" });
+    const { deltaCursor } = await client.ok("chat.history", { sessionKey: "main" });
+    const inline = {
+      role: "user",
+      content: "a report",
+      timestamp: 1,
+      provenance: announcedBy(sessionKey("agent:main:subagent:x")),
+    } as const;
+    const [accepted] = await pool.ledger.port.accept([
+      {
+        tenant: ACME,
+        runId: runId("announce:v1:x"),
+        sessionKey: sessionKey(MAIN),
+        agentId: agentId("main"),
+        lane: "main",
+        requestHash: "0".repeat(64),
+        input: { body: { inline }, options: {} },
+        newSessionId: "s",
+      },
+    ]);
+    expect(accepted?.kind).toBe("new");
+    const run = await hand.claim(MAIN);
+    await run.say({ type: "started", text: "" }, { type: "message", row: run.grant.userRow });
+    await run.finish("the outcome");
+    await client.end("announce:v1:x");
+    expect(await texts()).toEqual(["question a", "answer a", "the outcome"]);
+    expect(await client.ok("chat.history", { sessionKey: "main", limit: 2 })).toMatchObject({
+      messages: [{ role: "assistant" }],
+      totalMessages: 4,
+      nextOffset: 2,
+    });
+    const delta = await client.ok("chat.history", { sessionKey: "main", cursor: deltaCursor });
+    expect(delta["messages"]).toMatchObject([{ message: { role: "assistant" } }]);
+    const row = { sessionKey: "main", messageId: "announce:v1:x:user" };
+    expect(await client.ok("chat.message.get", row)).toEqual({ ok: false, unavailableReason: "not_visible" });
+    const told = client.frames.filter((frame) => JSON.stringify(frame).includes("a report"));
+    expect(told).toEqual([]);
+    expect(client.frames.filter((frame) => JSON.stringify(frame).includes("the outcome"))).not.toEqual([]);
   });
 
   it("is whole while its older rows lie in a sealed segment", async () => {
@@ -268,11 +312,11 @@ describe("chat.inject", () => {
     for (const one of [client, other]) await one.ok("sessions.messages.subscribe", { key: "main" });
     const { messageId } = await client.ok("chat.inject", { sessionKey: "main", message: "note" });
     expect(await texts()).toEqual(["question a", "answer a", "note"]);
-    const runId = `inject-${String(messageId)}`;
+    const injected = `inject-${String(messageId)}`;
     for (const one of [client, other]) {
       await until(() => one.events("session.message").at(-1)?.payload?.["messageId"] === messageId);
       expect(one.events("session.message").at(-1)?.payload).toMatchObject({ messageId, messageSeq: 3 });
-      const finals = one.events("chat").filter(({ payload }) => payload?.["runId"] === runId);
+      const finals = one.events("chat").filter(({ payload }) => payload?.["runId"] === injected);
       expect(finals.map(({ payload }) => payload)).toMatchObject([
         {
           sessionKey: MAIN,
@@ -292,7 +336,12 @@ describe("chat.inject", () => {
     await turn("a");
     pool.bus.break("before");
     const { messageId } = await client.ok("chat.inject", { sessionKey: "main", message: "note" });
-    await until(() => client.events("chat").at(-1)?.payload?.["runId"] === `inject-${String(messageId)}`);
+    await until(
+      () =>
+        client.events("session.message").length > 0 ||
+        client.chats(`inject-${String(messageId)}`, "final").length > 0,
+    );
+    expect(client.chats(`inject-${String(messageId)}`, "final")).toHaveLength(1);
   });
 });
 

@@ -1,7 +1,7 @@
 import type { IncomingMessage } from "node:http";
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
-import { type RawData, type ServerOptions, type WebSocket, WebSocketServer } from "ws";
+import { type RawData, type ServerOptions, WebSocket, WebSocketServer } from "ws";
 import { Connection } from "./connection.ts";
 import type { GatewayContext } from "./context.ts";
 import type { Wire } from "./outbox.ts";
@@ -52,10 +52,7 @@ export function gatewaySockets(gateway: GatewayContext): Sockets {
     limitHandshake(connection, tcp, limits.preConnectBytes + FRAMING_ALLOWANCE);
 
     // As OpenClaw: a binary frame is read as the text that it holds, so that no request is left without an answer.
-    websocket.on("message", (data: RawData) => {
-      connection.receive(textOf(data));
-      throttleReading(websocket, tcp, limits.dropAboveBytes);
-    });
+    websocket.on("message", (data: RawData) => connection.receive(textOf(data)));
     websocket.on("pong", () => (entry.alive = true));
     websocket.on("error", () => undefined); // ws closes by itself: bad frames, too large ones, lost peers
     websocket.on("close", () => {
@@ -104,30 +101,24 @@ export function gatewaySockets(gateway: GatewayContext): Sockets {
 /** ws hands messages over as one Buffer (its default binaryType). */
 const textOf = (data: RawData): string => (Buffer.isBuffer(data) ? data.toString() : "");
 
-/** Frames sent in the same turn of the event loop leave in one write. */
+/**
+ * Frames go to the TCP socket as they are: ws would frame each message for each socket anew. What ws itself sends
+ * (pings, pongs, the close) are whole frames as well, so they fit between.
+ */
 function wireOf(websocket: WebSocket, tcp: Socket): Wire {
-  let corked = false;
-  const uncork = (): void => {
-    corked = false;
-    tcp.uncork();
-  };
   return {
-    send(text) {
-      if (!corked) {
-        corked = true;
-        tcp.cork();
-        process.nextTick(uncork);
-      }
-      websocket.send(text, ignoreError);
+    write(frames, taken) {
+      if (websocket.readyState === WebSocket.OPEN) tcp.write(frames, taken);
+      else process.nextTick(taken); // closing: nothing follows the close frame
+      return tcp.writableLength === 0;
     },
-    bufferedBytes: () => websocket.bufferedAmount,
+    bufferedBytes: () => tcp.writableLength,
+    // A client that does not read its answers is not read either: a flood of requests waits in its own kernel.
+    read: (on) => (on ? websocket.resume() : websocket.pause()),
     close: (code, reason) => websocket.close(code, reason),
     terminate: () => websocket.terminate(),
   };
 }
-
-/** A frame that could not be sent: the socket is closing, and its `close` event tells the connection. */
-const ignoreError = (): void => undefined;
 
 /**
  * Bounds what a socket may send before it is connected. ws itself only knows the limit for connected clients, and a
@@ -147,16 +138,6 @@ function limitHandshake(connection: Connection, tcp: Socket, maxBytes: number): 
     }
   };
   tcp.on("data", onData);
-}
-
-/**
- * A client that does not read its answers is not read either: so a flood of requests waits in its own kernel, not in
- * this process.
- */
-function throttleReading(websocket: WebSocket, tcp: Socket, aboveBytes: number): void {
-  if (websocket.isPaused || websocket.bufferedAmount <= aboveBytes) return;
-  websocket.pause();
-  tcp.once("drain", () => websocket.resume());
 }
 
 function refuseUpgrade(socket: Duplex, status: 429 | 503): void {

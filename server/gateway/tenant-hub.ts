@@ -14,6 +14,7 @@ import { openEvent } from "./protocol/frames.ts";
 import { endOfEvent, endOfRecord, type RunEnd, RunView } from "./run-view.ts";
 import { RunTeller } from "./run-teller.ts";
 import type { SessionsFeed } from "./sessions-feed.ts";
+import type { TextPace, TextTeller } from "./text-pace.ts";
 
 /** Events of one run kept while those before them are fetched; beyond it they are fetched again. */
 const PENDING_MAX = 4_096;
@@ -27,6 +28,7 @@ export interface TenantHubDeps {
   readonly bodies: BodyReader;
   readonly clock: Clock;
   readonly metrics: GatewayMetrics;
+  readonly pace: TextPace;
   readonly feed: (audience: Audience) => SessionsFeed;
 }
 
@@ -45,13 +47,15 @@ export interface RunWatcher {
  * Events reach it from the bus, from the ledger by way of the run watcher, or from this gateway itself; whichever
  * tells of an end first wins, so that each connection hears of it once.
  */
-export class TenantHub implements TenantHandlers {
+export class TenantHub implements TenantHandlers, TextTeller {
   readonly tenant: TenantId;
   readonly audience = new Audience();
   readonly feed: SessionsFeed;
   readonly teller: RunTeller;
   readonly runs = new Map<RunId, FollowedRun>();
   private readonly over = new RecentRuns();
+  /** Runs of which text may have come since. */
+  private readonly untold = new Set<FollowedRun>();
   private readonly watchers = new Map<RunId, Set<RunWatcher>>();
   private readonly deps: TenantHubDeps;
 
@@ -64,7 +68,6 @@ export class TenantHub implements TenantHandlers {
 
   onEvents(events: readonly RunEvent[]): void {
     const now = this.deps.clock.monotonic();
-    const touched = new Set<FollowedRun>();
     for (const event of events) {
       const run = this.runOf(event, now);
       if (run === null) continue;
@@ -76,14 +79,23 @@ export class TenantHub implements TenantHandlers {
       const verdict = run.view.judge(event);
       if (verdict === "apply") {
         this.take(run, event);
-        touched.add(run);
+        this.tellSoon(run);
       } else if (verdict === "gap") {
         run.pending.push(event);
         void this.fill(run);
       }
     }
+  }
+
+  /** Tells what came of texts since the last time. */
+  tellTexts(): void {
     const ts = this.deps.clock.now();
-    for (const run of touched) if (run.end === null) this.tellText(run, ts);
+    const runs = [...this.untold];
+    this.untold.clear();
+    for (const run of runs) {
+      // A run that has ended has been told to its end; one that is being caught up with is told after that.
+      if (run.end === null && run.filling === null) this.tellText(run, ts);
+    }
   }
 
   onNotice(notice: Notice): void {
@@ -295,7 +307,7 @@ export class TenantHub implements TenantHandlers {
       }
     } else if (body.type === "thinking") {
       teller.begin(run, at);
-      teller.thinking(run, at, body.text);
+      run.thoughts += body.text;
     } else if (body.type === "tool") {
       teller.text(run, at, true);
       teller.begin(run, at);
@@ -322,7 +334,12 @@ export class TenantHub implements TenantHandlers {
       if (view.judge(event) === "drop") continue;
       this.take(run, event);
     }
-    if (run.end === null) this.tellText(run, this.deps.clock.now());
+    if (run.end === null) this.tellSoon(run);
+  }
+
+  private tellSoon(run: FollowedRun): void {
+    this.untold.add(run);
+    this.deps.pace.tellSoon(this);
   }
 
   private tellText(run: FollowedRun, ts: number): void {

@@ -6,7 +6,7 @@ export type AcceptedAnswer = Extract<AcceptAnswer, { readonly kind: "new" | "exi
 /** It is not, and nothing of it was kept. */
 export interface RefusedAnswer {
   readonly kind: "refused";
-  readonly reason: "session-queue-full" | "tenant-disabled" | "conflict";
+  readonly reason: Extract<AcceptAnswer, { readonly kind: "refused" }>["reason"] | "conflict";
 }
 
 /** For runs whose ids are our own: there a conflict is one reason more why nothing was accepted. */

@@ -10,6 +10,8 @@ import type {
   RunResult,
   RunStatus,
 } from "../core/run.ts";
+import type { LaneDemand } from "../core/scaling.ts";
+import type { LimitReason } from "../core/tenant-limits.ts";
 import type { SessionPatch } from "../core/session.ts";
 import type { NewMessage, TranscriptRow } from "../core/transcript.ts";
 import type { ReadySession } from "./run-queue.ts";
@@ -48,12 +50,12 @@ export type AcceptAnswer =
   /** Same key, another text or another session. Nothing is told about the run that has the key. */
   | { readonly kind: "conflict" }
   /** Nothing was accepted; a retry may be. */
-  | { readonly kind: "refused"; readonly reason: "session-queue-full" | "tenant-disabled" };
+  | { readonly kind: "refused"; readonly reason: "session-queue-full" | "tenant-disabled" | LimitReason };
 
 /** A run that was answered without a model: it is recorded when its answer is known. */
 export interface AnswerRequest extends Pick<
   AcceptRequest,
-  "tenant" | "runId" | "sessionKey" | "agentId" | "requestHash" | "newSessionId"
+  "tenant" | "runId" | "sessionKey" | "agentId" | "lane" | "requestHash" | "newSessionId"
 > {
   readonly result: RunResult;
   /** Rows of the transcript: what was asked and what was answered. */
@@ -229,7 +231,7 @@ export interface SweepReport {
 
 /** One run, wherever it is or of this session alone; or every open run of a session. */
 export type AbortTarget =
-  | { readonly runId: RunId; readonly sessionKey?: SessionKey }
+  | { readonly runId: RunId; readonly sessionKey?: SessionKey; readonly stopSubagents?: boolean }
   | {
       readonly runId?: never;
       readonly sessionKey: SessionKey;
@@ -238,6 +240,7 @@ export type AbortTarget =
        * belongs to the new history then.
        */
       readonly beforeReset?: string;
+      readonly stopSubagents?: boolean;
     };
 
 export type AbortAnswer =
@@ -248,9 +251,35 @@ export type AbortAnswer =
   | { readonly kind: "ended"; readonly run: RunRecord }
   | { readonly kind: "unknown" };
 
+/** A tool's step as it was recorded, with the time of that in epoch milliseconds. */
+export type RecordedStep = Exclude<Step, { readonly kind: "model" }> & { readonly at: number };
+
+/** A run that a worker executes now. */
+export interface RunningRun {
+  readonly run: RunRecord;
+  /** Steps recorded so far. */
+  readonly steps: number;
+  /** The newest of them; null before the first: the model is asked then. */
+  readonly step: {
+    readonly kind: Step["kind"];
+    readonly toolName: string | null;
+    readonly at: number;
+  } | null;
+}
+
+/** The demand of a lane, and the pool whose workers serve its tenant. */
+export interface LaneBacklog extends LaneDemand {
+  readonly pool: string;
+}
+
 export interface RunFilter {
   readonly sessionKey?: SessionKey;
+  readonly agentId?: AgentId;
   readonly status?: readonly RunStatus[];
+  /** Only runs that ended with an error of this kind. */
+  readonly errorKind?: string;
+  /** Only runs accepted at this moment or later, epoch milliseconds. */
+  readonly since?: number;
   readonly limit: number;
   /** Only runs accepted before this one (exclusive), for paging. */
   readonly before?: RunId;
@@ -326,6 +355,10 @@ export interface RunLedger {
   /** Live workers, for reclaiming what dead consumers hold in the queue and for `status`. */
   workers(): Promise<WorkerView[]>;
 
+  /**
+   * `stopSubagents`: what the run or the session has spawned is marked as to be stopped in the same write
+   * (SubagentStore.stopping).
+   */
   abort(tenant: TenantId, target: AbortTarget): Promise<AbortAnswer[]>;
   /**
    * Queues an ended run again, behind what the session has queued; answers null for an unknown run. It starts anew:
@@ -339,6 +372,17 @@ export interface RunLedger {
   getMany(runs: readonly { readonly tenant: TenantId; readonly runId: RunId }[]): Promise<RunRecord[]>;
   /** Newest first. */
   list(tenant: TenantId, filter: RunFilter): Promise<RunRecord[]>;
+  /** The steps of a run's tools since it was accepted or redriven, in order; nothing for an unknown run. */
+  steps(tenant: TenantId, run: RunId): Promise<RecordedStep[]>;
+  /** For operators: runs of all tenants that are executed now, the one that has run longest first. */
+  running(limit: number): Promise<RunningRun[]>;
+  /** For operators: runs of all tenants that have failed, timed out or died, the last one first. */
+  failures(limit: number): Promise<RunRecord[]>;
+  /**
+   * For operators: the sessions of each lane of all tenants that wait and that run, the lane that has waited longest
+   * first. `limit`: so many lanes.
+   */
+  lanes(limit: number): Promise<LaneBacklog[]>;
   /** Sums for `status` and autoscaling. */
   backlog(): Promise<{ readonly ready: number; readonly running: number; readonly oldestReadyMs: number }>;
   close(): Promise<void>;

@@ -22,13 +22,15 @@ export type SpawnAnswer =
     }
   | { readonly kind: "too-deep"; readonly depth: number }
   | { readonly kind: "too-many" }
+  /** The run is marked as aborted: it spawns nothing any more. */
+  | { readonly kind: "stopped" }
   | RefusedAnswer
   /** The run is not the caller's any more: nothing was spawned by this call. */
   | { readonly kind: "fenced" };
 
 export interface EndedSubagent extends SubagentRun {
-  /** False: the parent's session has been deleted. */
-  readonly requesterExists: boolean;
+  /** False: nobody waits for the end. The parent's session was deleted, or has stopped its subagents. */
+  readonly isAwaited: boolean;
 }
 
 export interface Announcement {
@@ -55,6 +57,13 @@ export interface SubagentStore {
   spawn(request: SpawnRequest): Promise<SpawnAnswer>;
   /** Children that have ended without an announcement: the one named, or of all tenants the first few. */
   ended(limit: number, only?: { readonly tenant: TenantId; readonly runId: RunId }): Promise<EndedSubagent[]>;
+  /**
+   * Subagents that are to be stopped (RunLedger.abort) and are not known to have been: of one tenant, or of all the first
+   * few. They stay among them until `stopped`, so that whoever stops them may die at any point.
+   */
+  stopping(limit: number, tenant?: TenantId): Promise<Subagent[]>;
+  /** Takes note that the sessions of these were aborted. */
+  stopped(children: readonly Pick<Subagent, "tenant" | "runId">[]): Promise<void>;
   announce(announcements: readonly Announcement[]): Promise<AnnounceAnswer[]>;
   /** Children of the tenant, or of one of its sessions, the newest first. */
   list(

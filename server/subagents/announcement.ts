@@ -1,7 +1,9 @@
 import type { RunRecord } from "../core/run.ts";
+import { announcedBy } from "../core/provenance.ts";
 import type { Subagent } from "../core/subagent.ts";
+import type { TranscriptMessage } from "../core/transcript.ts";
 
-/** Clients hide what stands between these lines from people; the same as the genuine gateway's. */
+/** The genuine gateway's marks around what is for the model alone. */
 const BEGIN = "<<<BEGIN_OPENCLAW_INTERNAL_CONTEXT>>>";
 const END = "<<<END_OPENCLAW_INTERNAL_CONTEXT>>>";
 /** Characters of a child's answer that its parent is told; the whole of it is in the child's session. */
@@ -9,10 +11,22 @@ const RESULT_MAX = 100_000;
 const LABEL_MAX = 200;
 
 /**
- * The message that tells a parent's session how its child has ended: the shape of the genuine gateway's completion event,
- * so that its clients recognise it.
+ * The message that tells a parent's session how its child has ended. Its provenance is what keeps it out of the history
+ * that people see (core/provenance.ts), here and on a genuine gateway that the session is exported to.
  */
-export function announcementText(child: Subagent, run: RunRecord): string {
+export const announcementMessage = (
+  child: Subagent,
+  run: RunRecord,
+  timestamp: number,
+): TranscriptMessage => ({
+  role: "user",
+  content: announcementText(child, run),
+  timestamp,
+  provenance: announcedBy(child.sessionKey),
+});
+
+/** In the shape of the genuine gateway's completion event. */
+function announcementText(child: Subagent, run: RunRecord): string {
   const answer = (run.result?.text ?? "").trim();
   return [
     BEGIN,

@@ -1,4 +1,6 @@
 import { describe, expect, it } from "vitest";
+import { memoryObjectStore } from "../adapters/memory/object-store.ts";
+import { bodyStore } from "../bodies/body-store.ts";
 import { memoryRunLedger } from "../adapters/memory/run-ledger.ts";
 import { memorySessionStore } from "../adapters/memory/session-store.ts";
 import { memoryStoreState } from "../adapters/memory/state.ts";
@@ -6,6 +8,7 @@ import { memorySubagentStore } from "../adapters/memory/subagent-store.ts";
 import { memoryTenantDirectory } from "../adapters/memory/tenant-directory.ts";
 import { agentId, runId, sessionKey, tenantId, workerId } from "../core/ids.ts";
 import { announcementId, type Subagent, subagentId, subagentSessionKey } from "../core/subagent.ts";
+import { isForModelOnly } from "../core/provenance.ts";
 import { messageText } from "../core/transcript.ts";
 import type { EndedStatus } from "../core/run.ts";
 import type { ReadySession } from "../ports/run-queue.ts";
@@ -27,8 +30,10 @@ const setup = async () => {
   await memoryTenantDirectory(state).addTenant(ACME, "shared");
   const subagents = breakable(memorySubagentStore(state));
   const woken: ReadySession[] = [];
+  const bodies = bodyStore({ objects: memoryObjectStore(), clock, logger: recordingLogger() });
   const parents = announcer({
     subagents: subagents.port,
+    bodies,
     sessions,
     queue: {
       enqueue: async (ready) => (woken.push(...ready), ready.map(() => ({ added: true, backlog: 0 }))),
@@ -91,12 +96,25 @@ const setup = async () => {
     return child;
   };
   /** What the parent's session is told of a child. */
+  const announced = (child: Subagent) => state.tenants.get(ACME)?.runs.get(announcementId(child))?.input.body;
   const told = async (child: Subagent): Promise<string> => {
-    const run = state.tenants.get(ACME)?.runs.get(announcementId(child));
-    const body = run?.input.body;
-    return body !== undefined && "inline" in body ? messageText(body.inline) : "nothing";
+    const body = announced(child);
+    return body === undefined ? "nothing" : messageText(await bodies.load(ACME, body));
   };
-  return { state, ledger, sessions, subagents, parents, woken, grant, request, ended, told };
+  return {
+    announced,
+    bodies,
+    state,
+    ledger,
+    sessions,
+    subagents,
+    parents,
+    woken,
+    grant,
+    request,
+    ended,
+    told,
+  };
 };
 
 describe("the announcement of a subagent's end", () => {
@@ -141,6 +159,24 @@ describe("the announcement of a subagent's end", () => {
     const lines = (await told(child)).split("\n");
     expect(lines).toContain(line);
     expect(lines).toContain(output);
+  });
+
+  it("is for the model alone, and names the child", async () => {
+    const { parents, ended, announced, bodies } = await setup();
+    const child = await ended("succeeded", "done");
+    await parents.announce();
+    const message = await bodies.load(ACME, announced(child)!);
+    expect(isForModelOnly(message)).toBe(true);
+    expect(message["provenance"]).toMatchObject({ sourceSessionKey: child.sessionKey });
+  });
+
+  it("is an object where the child's answer is long, before it is accepted", async () => {
+    const { parents, ended, told, announced } = await setup();
+    const child = await ended("succeeded", "x".repeat(200_000));
+    await parents.announce();
+    expect(announced(child)).toHaveProperty("object");
+    const [long] = (await told(child)).match(/x{1000,}/) ?? [];
+    expect(long).toHaveLength(100_000);
   });
 
   it("cannot be broken out of by what the child says", async () => {

@@ -1,4 +1,6 @@
 import { createHash } from "node:crypto";
+import type { BodyStore } from "../bodies/body-store.ts";
+import { storeInput } from "../bodies/store-input.ts";
 import { asHAError } from "../core/errors.ts";
 import type { RunId, TenantId } from "../core/ids.ts";
 import { laneOfSession } from "../core/lane.ts";
@@ -12,7 +14,7 @@ import type { AcceptRequest } from "../ports/run-ledger.ts";
 import type { ReadySession, RunQueue } from "../ports/run-queue.ts";
 import type { SessionStore } from "../ports/session-store.ts";
 import type { EndedSubagent, SubagentStore } from "../ports/subagent-store.ts";
-import { announcementText } from "./announcement.ts";
+import { announcementMessage } from "./announcement.ts";
 
 /** Children in one pass. */
 const BATCH = 100;
@@ -20,6 +22,7 @@ const BATCH = 100;
 export interface AnnouncerDeps {
   readonly subagents: Pick<SubagentStore, "ended" | "announce">;
   readonly sessions: Pick<SessionStore, "delete">;
+  readonly bodies: Pick<BodyStore, "store">;
   readonly queue: Pick<RunQueue, "enqueue">;
   readonly bus: Pick<EventBus, "notify">;
   readonly clock: Pick<Clock, "now">;
@@ -54,10 +57,12 @@ export function announcer(deps: AnnouncerDeps): Announcer {
         }
       }
       const answers = await subagents.announce(
-        ended.map((one) => ({
-          child: one.child,
-          accept: one.requesterExists ? announcementOf(deps, one) : null,
-        })),
+        await Promise.all(
+          ended.map(async (one) => ({
+            child: one.child,
+            accept: one.isAwaited ? await storeInput(deps.bodies, announcementOf(deps, one)) : null,
+          })),
+        ),
       );
       const ready: ReadySession[] = [];
       const taken: Subagent[] = [];
@@ -92,7 +97,7 @@ function announcementOf({ clock, random }: AnnouncerDeps, { child, run }: EndedS
     lane: laneOfSession(child.requesterKey),
     requestHash: createHash("sha256").update(runId).digest("hex"),
     input: {
-      body: { inline: { role: "user", content: announcementText(child, run), timestamp: clock.now() } },
+      body: { inline: announcementMessage(child, run, clock.now()) },
       options: {},
     },
     newSessionId: random.uuid(),

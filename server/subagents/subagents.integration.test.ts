@@ -139,7 +139,7 @@ describe("subagents on PostgreSQL", () => {
     });
     const { child, texts } = await outcome();
     expect(child).toMatchObject({ requesterRunId: parent, requesterKey: PARENT, task: "count to three" });
-    const [asked, , toolResult, answered, announced] = texts;
+    const [asked, , toolResult, answered, announced, told] = texts;
     expect(asked).toBe(SPAWNING);
     expect(JSON.parse(toolResult!)).toMatchObject({
       status: "accepted",
@@ -150,6 +150,7 @@ describe("subagents on PostgreSQL", () => {
     expect(announced).toContain("[Internal task completion event]");
     expect(announced).toContain("task: counting");
     expect(announced).toContain("You said: [Subagent Context]");
+    expect(told).toMatch(/^My subagent "counting" has ended: completed\.\n\nYou said: \[Subagent Context\]/);
   });
 
   it("are announced once when the worker dies between the child's end and the announcement", async () => {
@@ -162,5 +163,33 @@ describe("subagents on PostgreSQL", () => {
     const { childRun, texts } = await outcome();
     expect(childRun).toMatchObject({ status: "succeeded", lane: "subagent" });
     expect(texts.filter((text) => text.startsWith("<<<BEGIN_OPENCLAW_INTERNAL"))).toHaveLength(1);
+  });
+
+  it("are stopped with their parent when the worker of both dies, and so does the gateway after its commit", async () => {
+    const { tenant, send, ended } = await setup();
+    const first = await startWorkerProcess("busy");
+    const parent = await send(
+      '[[demo tool=sessions_spawn{"task":"[[demo chunks=500 delay=200]] count","label":"counting"}]] ' +
+        '[[demo chunks=500 delay=200 text="I am waiting for the end of all numbers."]]',
+    );
+    const { run } = await until(
+      async () =>
+        (await stores.subagents.list(tenant, { limit: 1 })).find((one) => one.run.status === "running"),
+      { timeoutMs: 20_000, what: "the child at work" },
+    );
+    first.kill("SIGKILL");
+    await stores.ledger.abort(tenant, { runId: parent, stopSubagents: true });
+    await startWorkerProcess("next");
+    expect(await ended(parent)).toMatchObject({ status: "aborted" });
+    expect(await ended(run.runId)).toMatchObject({ status: "aborted" });
+    await until(async () => (await stores.subagents.stopping(1, tenant)).length === 0, {
+      what: "the note of the stop",
+    });
+    await until(async () => (await stores.subagents.ended(1, { tenant, runId: run.runId })).length === 0, {
+      what: "that it was looked at",
+      timeoutMs: 10_000,
+    });
+    const runs = await stores.ledger.list(tenant, { limit: 10 });
+    expect(runs.map(({ runId: id }) => id).toSorted()).toEqual([parent, run.runId].toSorted());
   });
 });

@@ -1,4 +1,6 @@
 import { memoryObjectStore } from "../adapters/memory/object-store.ts";
+import { memoryRateLimiter } from "../adapters/memory/rate-limiter.ts";
+import { bodyStore } from "../bodies/body-store.ts";
 import { embeddedAgentRuntime } from "../adapters/embedded-agent/agent-runtime.ts";
 import { noEventBus } from "../adapters/none/event-bus.ts";
 import { noRunQueue } from "../adapters/none/run-queue.ts";
@@ -43,6 +45,7 @@ const subagents: SubagentStore = {
     return dies === "after-spawn" && answer.kind === "spawned" ? die() : answer;
   },
 };
+const objects = memoryObjectStore();
 const ports = {
   ...base,
   ledger: postgresRunLedger({ pool }),
@@ -51,12 +54,14 @@ const ports = {
   bus: noEventBus(),
   subagents,
   catalog,
+  objects,
+  bodies: bodyStore({ ...base, objects }),
 };
 const tell = tellParents(ports);
 await startWorker({
   ...ports,
-  objects: memoryObjectStore(),
   vault: { credential: () => Promise.resolve(null) },
+  rateLimiter: memoryRateLimiter({ clock: systemClock }),
   runtime: embeddedAgentRuntime(base),
   keepLease: threadKeeper({
     clock: systemClock,

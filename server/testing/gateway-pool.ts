@@ -1,6 +1,8 @@
+import { setImmediate as turnOver } from "node:timers/promises";
 import { memoryCronStore } from "../adapters/memory/cron-store.ts";
 import { memoryEventBus } from "../adapters/memory/event-bus.ts";
 import { memoryObjectStore } from "../adapters/memory/object-store.ts";
+import { memoryRateLimiter } from "../adapters/memory/rate-limiter.ts";
 import { memoryRunLedger } from "../adapters/memory/run-ledger.ts";
 import { memoryRunQueue } from "../adapters/memory/run-queue.ts";
 import { memorySessionStore } from "../adapters/memory/session-store.ts";
@@ -63,6 +65,7 @@ export async function gatewayPool(options: { readonly clock?: Clock } = {}) {
   const link = { deaf: false, busHealthy: true };
   const heard = gatewayBus(bus.port, link);
   const objects = breakable(memoryObjectStore());
+  const rateLimiter = memoryRateLimiter({ clock });
   const tokens: readonly (readonly [TenantId, string, readonly string[]])[] = [
     [ACME, ACME_TOKEN, ["operator.admin"]],
     [OTHER, OTHER_TOKEN, ["operator.admin"]],
@@ -81,13 +84,22 @@ export async function gatewayPool(options: { readonly clock?: Clock } = {}) {
     subagents,
     queue: queue.port,
     bus: heard,
+    rateLimiter,
     objects: objects.port,
     clock,
     random,
     logger,
     catalog: CATALOG,
     configView: { path: "openclaw.json", exists: true, document: { gateway: { port: 1 } }, hash: "sha256:0" },
-    settings: { instance: "gateway-1", version: "0.0.0-test", host: "127.0.0.1", port: 0, ...settings },
+    settings: {
+      instance: "gateway-1",
+      version: "0.0.0-test",
+      host: "127.0.0.1",
+      port: 0,
+      ...settings,
+      // However busy the machine, what was said is told before `say` resolves.
+      limits: { restPerTelling: 0, ...settings.limits },
+    },
   });
 
   /** Publishes while no gateway hears it, as when their subscriptions are cut; the bus's history has it. */
@@ -112,6 +124,7 @@ export async function gatewayPool(options: { readonly clock?: Clock } = {}) {
     queue,
     bus,
     objects,
+    rateLimiter,
 
     deps,
   };
@@ -139,7 +152,7 @@ export type GatewayPool = Awaited<ReturnType<typeof gatewayPool>>;
 /** One attempt of a run, executed by the test: each event and the end are its to tell, one at a time. */
 export interface Hand {
   readonly grant: Grant;
-  /** Publishes events with the next numbers. */
+  /** Publishes events with the next numbers, and lets the gateways tell them. */
   say(...bodies: readonly RunEventBody[]): Promise<void>;
   /** Leaves numbers out, as if events had been published and lost. */
   skip(events: number): void;
@@ -185,6 +198,7 @@ function handOf(pool: GatewayPool, grant: Grant): Hand {
         body,
       })),
     );
+    await turnOver();
   };
   const commit = async (
     status: EndedStatus,

@@ -2,6 +2,7 @@ import { onTestFinished } from "vitest";
 import { memoryCronStore } from "../adapters/memory/cron-store.ts";
 import { memoryEventBus } from "../adapters/memory/event-bus.ts";
 import { memoryObjectStore } from "../adapters/memory/object-store.ts";
+import { memoryRateLimiter } from "../adapters/memory/rate-limiter.ts";
 import { memoryRunLedger } from "../adapters/memory/run-ledger.ts";
 import { memoryRunQueue } from "../adapters/memory/run-queue.ts";
 import { memorySessionStore } from "../adapters/memory/session-store.ts";
@@ -40,9 +41,11 @@ export async function memoryPool(options: { readonly script?: Script; readonly c
   const queue = breakable(memoryRunQueue({ clock, random, laneWidths: TEST_CATALOG.laneWidths }));
   const bus = breakable(memoryEventBus({ clock, logger }));
   const objects = breakable(memoryObjectStore());
+  const rateLimiter = memoryRateLimiter({ clock });
   const cron = memoryCronStore(state);
   const subagents = memorySubagentStore(state);
-  await memoryTenantDirectory(state).addTenant(TENANT, "shared");
+  const directory = memoryTenantDirectory(state);
+  await directory.addTenant(TENANT, "shared");
 
   const events: RunEvent[] = [];
   await bus.port.subscribe(TENANT, {
@@ -60,6 +63,7 @@ export async function memoryPool(options: { readonly script?: Script; readonly c
       bus: bus.port,
       objects: objects.port,
       vault: { credential: () => Promise.resolve(null) },
+      rateLimiter,
       clock,
       random,
       logger,
@@ -157,6 +161,7 @@ export async function memoryPool(options: { readonly script?: Script; readonly c
     realLedger,
     cron,
     subagents,
+    directory,
     ledger,
     sessions,
     queue,

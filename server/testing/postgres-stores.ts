@@ -21,6 +21,7 @@ const STAMPS: Readonly<Record<string, readonly string[]>> = {
   cron_jobs: ["created_at", "updated_at", "next_run_at", "running_since", "last_run_at"],
   cron_runs: ["fired_at", "scheduled_at"],
   control_leases: ["expires_at"],
+  tenant_storage: ["measured_at"],
 };
 
 /** The stores of one migrated database, as the application's role sees them, for the contract suites. */
@@ -49,6 +50,13 @@ export async function openPostgresStores(
       addToken: (tenant, token, scopes, label) => asOperator.addToken(tenant, token, scopes, label),
       replaceToken: (tenant, token, scopes, label) => asOperator.replaceToken(tenant, token, scopes, label),
       setDisabled: (tenant, disabled) => asOperator.setDisabled(tenant, disabled),
+      setLimits: (tenant, limits) => asOperator.setLimits(tenant, limits),
+      setDefaultLimits: (limits) => asOperator.setDefaultLimits(limits),
+      usage: (tenant) => asOperator.usage(tenant),
+      moveTenant: (tenant, to) => asOperator.moveTenant(tenant, to),
+      tokens: (tenant) => asOperator.tokens(tenant),
+      revokeTokens: (tenant, which) => asOperator.revokeTokens(tenant, which),
+      removeTenant: (tenant) => asOperator.removeTenant(tenant),
     },
     maxQueuedPerSession,
     async passTime(ms) {

@@ -1,6 +1,6 @@
 import { Connection, type Upgrade } from "../gateway/connection.ts";
 import type { GatewayContext } from "../gateway/context.ts";
-import type { Wire } from "../gateway/outbox.ts";
+import { FakeWire } from "./fake-wire.ts";
 import { type Frame, FrameLog } from "./frame-log.ts";
 import { ACME_TOKEN } from "./gateway-pool.ts";
 
@@ -29,37 +29,37 @@ export const connectParamsOf = (options: ConnectOptions = {}): Record<string, un
 /** A client of one gateway without a socket: what the gateway sends is in `frames`, in order. */
 export class WireClient extends FrameLog {
   readonly connection: Connection;
+  /** Stalls and resumes. */
+  readonly wire: FakeWire;
   closed: { readonly code: number; readonly reason: string } | null = null;
-  /** What the peer has not read yet, as the outbox sees it. */
-  buffered = 0;
   private requests = 0;
 
   constructor(gateway: GatewayContext, upgrade: Upgrade = { origin: undefined, host: "127.0.0.1:1" }) {
     super();
-    const close = (code: number, reason: string): void => {
-      if (this.closed) return;
-      this.closed = { code, reason };
-      queueMicrotask(() => this.connection.ended());
-    };
-    const wire: Wire = {
-      send: (text) => this.push(JSON.parse(text) as Frame),
-      bufferedBytes: () => this.buffered,
-      close,
-      terminate: () => close(1006, ""),
-    };
-    this.connection = new Connection(gateway, wire, upgrade);
+    this.wire = new FakeWire({
+      text: (text) => this.push(JSON.parse(text) as Frame),
+      closed: (code, reason) => {
+        if (this.closed) return;
+        this.closed = { code, reason };
+        queueMicrotask(() => this.connection.ended());
+      },
+    });
+    this.connection = new Connection(gateway, this.wire, upgrade);
     gateway.connections.add(this.connection);
+    this.connection.outbox.flush();
   }
 
   /** Sends a request and answers its id. */
   send(method: string, params?: unknown): string {
     const id = `r${++this.requests}`;
-    this.connection.receive(JSON.stringify({ type: "req", id, method, params }));
+    this.raw(JSON.stringify({ type: "req", id, method, params }));
     return id;
   }
 
+  /** Sends a text; what it is answered at once has been received when this returns. */
   raw(text: string): void {
     this.connection.receive(text);
+    this.connection.outbox.flush();
   }
 
   request(method: string, params?: unknown): Promise<Frame> {

@@ -1,4 +1,5 @@
 import { memoryObjectStore } from "../adapters/memory/object-store.ts";
+import { memoryRateLimiter } from "../adapters/memory/rate-limiter.ts";
 import { postgresPool } from "../adapters/postgres/pool.ts";
 import { postgresRunLedger } from "../adapters/postgres/run-ledger.ts";
 import { postgresSessionStore } from "../adapters/postgres/session-store.ts";
@@ -47,6 +48,7 @@ const worker = await startWorker({
   bus,
   objects: memoryObjectStore(),
   vault: { credential: () => Promise.resolve(null) },
+  rateLimiter: memoryRateLimiter({ clock: systemClock }),
   catalog: TEST_CATALOG,
   runtime: scriptedAgentRuntime({ clock: systemClock, script }),
   tools: () => [look],

@@ -24,6 +24,7 @@ import type { ContextCache } from "./context-cache.ts";
 import { failureMessage } from "./failure-message.ts";
 import { type LoadedContext, loadContext } from "./load-context.ts";
 import { planTurn, timeoutOf } from "./plan-turn.ts";
+import type { TokenCharges } from "./token-charges.ts";
 import type { RunStream } from "./run-publisher.ts";
 
 export interface ExecuteRunDeps extends AttemptDeps {
@@ -32,6 +33,7 @@ export interface ExecuteRunDeps extends AttemptDeps {
   readonly cache: ContextCache;
   readonly runs: ActiveRuns;
   readonly logger: Logger;
+  readonly charges: Pick<TokenCharges, "add">;
   /** False while the worker ends: the lease is then released with the run, for others to go on with the session. */
   readonly takeNext: () => boolean;
 }
@@ -166,6 +168,7 @@ async function finishRun(
   noteRows(written, stream, messages, answer.rows);
   stream.emit(terminalEvent(outcome, stream.text()));
   deps.counters.ended[status]++;
+  deps.charges.add(grant.tenant, result?.usage);
   deps.logger.info("worker.run_ended", { ...idsOf(grant), status, errorKind: error?.kind });
   // The next run's user row came with the same statement and is not part of this run's context.
   const head = answer.next?.userRow.seq === answer.headSeq ? answer.headSeq - 1 : answer.headSeq;

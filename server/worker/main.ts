@@ -8,6 +8,7 @@ import type { Clock } from "../ports/clock.ts";
 import type { EventBus } from "../ports/event-bus.ts";
 import type { Logger } from "../ports/logger.ts";
 import type { ObjectStore } from "../ports/object-store.ts";
+import type { RateLimiter } from "../ports/rate-limiter.ts";
 import { backoffMs, type Random } from "../ports/random.ts";
 import type { Grant, RunLedger } from "../ports/run-ledger.ts";
 import type { RunQueue } from "../ports/run-queue.ts";
@@ -20,6 +21,7 @@ import type { KeepLease } from "./keep-lease.ts";
 import { mediaLoader } from "./media-loader.ts";
 import { newWorkerCounters, type WorkerCounters } from "./metrics.ts";
 import { runPublisher } from "./run-publisher.ts";
+import { tokenCharges } from "./token-charges.ts";
 import { slots } from "./slots.ts";
 import { beginLife, type WorkerLife, type WorkerParts } from "./worker-life.ts";
 
@@ -39,6 +41,8 @@ export interface WorkerDeps {
   readonly bus: EventBus;
   readonly objects: ObjectStore;
   readonly vault: SecretVault;
+  /** Who counts the tokens that runs use. */
+  readonly rateLimiter: Pick<RateLimiter, "charge">;
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
@@ -94,6 +98,7 @@ export async function startWorker(deps: WorkerDeps): Promise<WorkerHandle> {
     media: mediaLoader(deps.objects, MEDIA_BYTES),
     cache: contextCache(deps.cacheBytes ?? CACHE_BYTES),
     publisher: runPublisher({ ...deps, counters }),
+    charges: tokenCharges(deps),
     counters,
   };
   const stop = new AbortController();
@@ -139,7 +144,7 @@ export async function startWorker(deps: WorkerDeps): Promise<WorkerHandle> {
     await Promise.all([...lives].map((life) => life.end(graceMs)));
     await Promise.all([living, sweeping]);
     await Promise.all([...lives].map((life) => life.end(0))); // one that was beginning when the stop came
-    await parts.publisher.flush(FLUSH_MS);
+    await Promise.all([parts.publisher.flush(FLUSH_MS), parts.charges.flush()]);
     await turn();
   };
 

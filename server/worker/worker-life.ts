@@ -21,6 +21,7 @@ import type { KeepLease } from "./keep-lease.ts";
 import type { WorkerCounters } from "./metrics.ts";
 import type { RunPublisher } from "./run-publisher.ts";
 import { listenForSignals } from "./signals.ts";
+import type { TokenCharges } from "./token-charges.ts";
 import type { Slots } from "./slots.ts";
 
 /** How often deadlines are looked at, for all runs at once. */
@@ -50,6 +51,7 @@ export interface WorkerParts {
   readonly media: MediaLoader;
   readonly cache: ContextCache;
   readonly publisher: RunPublisher;
+  readonly charges: TokenCharges;
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;

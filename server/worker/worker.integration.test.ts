@@ -91,6 +91,7 @@ async function setup() {
     objects: memoryObjectStore(),
     scaling: memoryScalingStore({ clock: systemClock }),
     cron: stores.cron,
+    directory: stores.directory,
     subagents: stores.subagents,
     catalog: TEST_CATALOG,
     instance: "control-1",

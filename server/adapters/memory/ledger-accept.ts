@@ -1,5 +1,6 @@
 import type { QueueMode } from "../../core/queue-mode.ts";
 import type { AcceptAnswer, AcceptRequest } from "../../ports/run-ledger.ts";
+import { limitOf } from "./limits.ts";
 import { runRecord, settle } from "./runs.ts";
 import { addSession } from "./sessions.ts";
 import type { MemoryStoreState, StoredRun, StoredSession } from "./state.ts";
@@ -18,6 +19,9 @@ export function acceptOne(
     const same = known.requestHash === request.requestHash && known.sessionKey === request.sessionKey;
     return same ? { kind: "existing", run: runRecord(known) } : { kind: "conflict" };
   }
+
+  const limit = limitOf(state, tenant, request.sessionKey);
+  if (limit !== null) return { kind: "refused", reason: limit };
 
   const existing = tenant.sessions.get(request.sessionKey);
   if (existing && existing.queue.length >= maxQueuedPerSession) {

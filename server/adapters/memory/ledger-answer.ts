@@ -1,5 +1,6 @@
 import { previewOf } from "../../core/excerpt.ts";
 import type { AnswerAnswer, AnswerRequest } from "../../ports/run-ledger.ts";
+import { checkNewSession } from "./limits.ts";
 import { raiseToken, runRecord } from "./runs.ts";
 import { addSession, patchSession } from "./sessions.ts";
 import type { MemoryStoreState, StoredRun } from "./state.ts";
@@ -15,6 +16,7 @@ export function answerOne(state: MemoryStoreState, request: AnswerRequest): Answ
     return same ? { kind: "existing", run: runRecord(known) } : { kind: "conflict" };
   }
   const { sessionKey: key, agentId, newSessionId: sessionId, messages } = request;
+  checkNewSession(state, tenant, key);
   const session =
     tenant.sessions.get(key) ?? addSession(state, tenant, { key, agentId, sessionId, createdVia: "send" });
   const token = session.lease === null ? raiseToken(state, session) : session.token;
@@ -28,7 +30,7 @@ export function answerOne(state: MemoryStoreState, request: AnswerRequest): Answ
     sessionKey: key,
     sessionId: session.sessionId,
     agentId,
-    lane: "main",
+    lane: request.lane,
     requestHash: request.requestHash,
     input: {
       body: messages[0]?.body ?? { inline: { role: "user", content: "", timestamp: now } },

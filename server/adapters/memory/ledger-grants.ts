@@ -50,12 +50,13 @@ export function claimOne(state: MemoryStoreState, worker: StoredWorker, session:
   return grant ? { kind: "granted", grant } : { kind: "empty" };
 }
 
-/** Grants the head of the queue of a session that nobody holds. */
+/** Grants the head of the queue of a session that nobody holds, to a worker that serves its tenant's pool. */
 export function grantNext(
   state: MemoryStoreState,
   worker: StoredWorker,
   session: StoredSession,
 ): Grant | null {
+  if (!worker.pools.includes(poolOf(state, session))) return null;
   const run = session.queue.shift();
   if (!run) return null;
   run.status = nextRunStatus(run.status, "claim");
@@ -115,9 +116,12 @@ function grantOf(state: MemoryStoreState, session: StoredSession, lease: StoredL
 /** Tool calls that were recorded as started and have no result. */
 function openTools(run: StoredRun): StartedTool[] {
   const open = new Map<string, StartedTool>();
-  for (const { kind, toolCallId = "", toolName = "", idempotent = false } of run.steps.values()) {
-    if (kind === "tool_started") open.set(toolCallId, { toolCallId, toolName, idempotent });
-    if (kind === "tool_result") open.delete(toolCallId);
+  for (const step of run.steps.values()) {
+    if (step.kind === "tool_started") {
+      const { toolCallId, toolName, idempotent } = step;
+      open.set(toolCallId, { toolCallId, toolName, idempotent });
+    }
+    if (step.kind === "tool_result") open.delete(step.toolCallId);
   }
   return Array.from(open.values());
 }
@@ -144,7 +148,7 @@ function record(
   let progress = false;
   for (const step of steps) {
     if (run.steps.has(step.stepNo)) continue;
-    run.steps.set(step.stepNo, step);
+    run.steps.set(step.stepNo, { ...step, at: state.now() });
     // A started tool alone is none: a run that dies with its worker in the same tool each time must be buried.
     if (step.kind !== "tool_started") progress = true;
   }

@@ -1,3 +1,4 @@
+import { checkNewSession } from "./limits.ts";
 import { firstKeptSeqOf } from "../../core/compaction.ts";
 import type { AgentId, RunId, SessionKey, TenantId } from "../../core/ids.ts";
 import { laneOfSession } from "../../core/lane.ts";
@@ -48,6 +49,7 @@ export function memorySessionStore(state: MemoryStoreState): SessionStore {
       if (known) return { session: sessionRecord(known), created: false };
       if (labelTaken(state, tenantId, agentId, key, patch.label))
         throw patchRefused("label-taken", key, patch);
+      checkNewSession(state, tenant, key);
       const session = addSession(state, tenant, { key, agentId, sessionId, createdVia });
       patchSession(state, session, patch);
       return { session: sessionRecord(session), created: true };

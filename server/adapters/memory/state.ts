@@ -4,27 +4,23 @@ import type { Lane } from "../../core/lane.ts";
 import type { QueueMode } from "../../core/queue-mode.ts";
 import type { FencingToken, RunError, RunInput, RunResult, RunStatus } from "../../core/run.ts";
 import type { StoredBody, TranscriptRow } from "../../core/transcript.ts";
+import type { LimitSettings } from "../../core/tenant-limits.ts";
 import type { Clock } from "../../ports/clock.ts";
-import type { SteeredRun } from "../../ports/run-ledger.ts";
+import type { SteeredRun, Step } from "../../ports/run-ledger.ts";
 import type { Segment } from "../../ports/session-store.ts";
+import type { StoredSubagent } from "./subagents.ts";
 
 /** What authenticates one token; the token itself is not kept. */
 export interface StoredToken {
   readonly tenant: TenantId;
   readonly scopes: readonly string[];
   readonly label: string;
-  revoked: boolean;
+  readonly createdAt: number;
+  revokedAt: number | null;
 }
 
 /** A transcript row; its body is null once it has been sealed into a segment. */
 export type StoredRow = Omit<TranscriptRow, "body"> & { body: StoredBody | null };
-
-export interface StoredStep {
-  readonly kind: "model" | "tool_started" | "tool_result";
-  readonly toolCallId?: string;
-  readonly toolName?: string;
-  readonly idempotent?: boolean;
-}
 
 export interface StoredRun {
   readonly tenant: TenantId;
@@ -50,7 +46,7 @@ export interface StoredRun {
   result: RunResult | null;
   error: RunError | null;
   /** By stepNo: a step that is sent again replaces nothing. */
-  readonly steps: Map<number, StoredStep>;
+  readonly steps: Map<number, Step & { readonly at: number }>;
   /** Its row in the transcript; null until the first claim, and again after a redrive. */
   userMessageId: string | null;
   /** Which grant ended it and what came after, so that a repeated `finish` is answered alike. */
@@ -128,8 +124,12 @@ export interface StoredWorker {
 
 export interface StoredTenant {
   readonly id: TenantId;
-  readonly pool: string;
+  pool: string;
   disabled: boolean;
+  /** What is said of it; `limitsOf` has the defaults in it. */
+  limits: LimitSettings;
+  /** Bytes that it kept when they were measured; null before. */
+  measured: { readonly bytes: number; readonly at: number } | null;
   readonly createdAt: number;
   readonly sessions: Map<SessionKey, StoredSession>;
   /** Where the transcripts of deleted sessions ended: whatever is late and meant for them must fit no later session. */
@@ -149,10 +149,16 @@ export interface MemoryStoreState {
   readonly tenants: Map<TenantId, StoredTenant>;
   /** By the SHA-256 of the token, hex. */
   readonly tokens: Map<string, StoredToken>;
+  /** Ids that are not given out again. */
+  readonly removedTenants: Set<TenantId>;
+  /** Limits of all tenants of which nothing else is said. */
+  defaultLimits: LimitSettings;
   readonly sharedSecrets: Map<string, Uint8Array>;
   readonly workers: Map<WorkerId, StoredWorker>;
   /** Ready sessions, the one that has waited longest first. */
   readonly ready: Set<StoredSession>;
+  /** In the order of their spawns. */
+  readonly subagents: StoredSubagent[];
   /** A larger token than every one before it, of any session: so tokens grow even over delete and create. */
   nextToken(): FencingToken;
   nextReadyNo(): number;
@@ -166,9 +172,12 @@ export function memoryStoreState(deps: { readonly clock: Pick<Clock, "now"> }): 
     now: () => deps.clock.now(),
     tenants: new Map(),
     tokens: new Map(),
+    removedTenants: new Set(),
+    defaultLimits: {},
     sharedSecrets: new Map(),
     workers: new Map(),
     ready: new Set(),
+    subagents: [],
     nextToken: () => ++token,
     nextReadyNo: () => ++readyNo,
   };

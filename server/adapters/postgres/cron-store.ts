@@ -54,7 +54,7 @@ interface WorkRow extends Pick<CronWork, "at" | "due" | "ended"> {
 
 type FireRow = Omit<AcceptRow, "kind"> & { readonly kind: AcceptRow["kind"] | "moved" };
 
-/** CronStore on PostgreSQL (migrate/sql/000021_cron.sql). */
+/** CronStore on PostgreSQL (migrate/sql/000013_cron.sql). */
 export function postgresCronStore({
   pool,
   maxQueuedPerSession = 1_000,

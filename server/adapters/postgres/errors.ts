@@ -1,12 +1,15 @@
 import { type ErrorCode, HAError } from "../../core/errors.ts";
+import { isLimitReason, limitReached } from "../../core/tenant-limits.ts";
 
 /**
  * SQLSTATEs that mean something other than "the store cannot do it now".
- * Source: PostgreSQL manual, appendix A; HA001 and HA002 are raised by our own functions.
+ * Source: PostgreSQL manual, appendix A; HA001 to HA004 are raised by our own functions; the message of HA003 is
+ * the limit that was reached.
  */
 const BY_SQLSTATE: Readonly<Record<string, ErrorCode>> = {
   HA001: "LEASE_LOST",
   HA002: "TRANSITION_INVALID",
+  HA004: "REQUEST_CONFLICT",
   "28P01": "CONFIG_INVALID", // wrong password
   "28000": "CONFIG_INVALID",
   "3D000": "CONFIG_INVALID", // no such database
@@ -28,6 +31,7 @@ export function postgresError(error: unknown, doing: string): HAError {
   if (error instanceof HAError) return error;
   const { code, message } = error as { code?: string; message?: string };
   const sqlState = code !== undefined && /^[0-9A-Z]{5}$/.test(code) ? code : undefined;
+  if (sqlState === "HA003" && message !== undefined && isLimitReason(message)) return limitReached(message);
   const known = sqlState === undefined ? undefined : BY_SQLSTATE[sqlState];
   if (known !== undefined) {
     return new HAError(known, message ?? sqlState ?? "", { doing, sqlState }, { cause: error });

@@ -18,7 +18,7 @@ const LOCK_ATTEMPTS = 5;
 const LOCK_RETRY_MS = 20;
 /**
  * A connection that broke while the worker lives is replaced at once and not at the next beat: until then the free
- * lock looks like a death (000005_workers.sql).
+ * lock looks like a death (000007_workers.sql).
  */
 const RESTORE_DELAYS_MS = [0, 30, 60, 120, 250, 500, 1_000];
 

@@ -3,7 +3,7 @@ import type { RunRecord } from "../../core/run.ts";
 import type { AnswerAnswer, AnswerRequest } from "../../ports/run-ledger.ts";
 import { appendedRows, messageItems, type RunJson } from "./rows.ts";
 
-/** What answer_run() takes and answers (migrate/sql/000020_answered_runs.sql). */
+/** What answer_run() takes and answers (migrate/sql/000009_runs.sql). */
 export interface AnswerRow {
   readonly kind: "new" | "existing" | "conflict" | "tenant-disabled";
   readonly run: RunJson | null;
@@ -18,6 +18,7 @@ export const answerItem = (request: AnswerRequest): unknown => ({
   k: request.runId,
   s: request.sessionKey,
   a: request.agentId,
+  l: request.lane,
   h: request.requestHash,
   sid: request.newSessionId,
   res: request.result,

@@ -2,6 +2,7 @@ import { excerptsOf, previewOf } from "../../core/excerpt.ts";
 import type { RunId, SessionKey, TenantId, WorkerId } from "../../core/ids.ts";
 import type { Lane } from "../../core/lane.ts";
 import type { RunRecord } from "../../core/run.ts";
+import { isLimitReason, type LimitReason } from "../../core/tenant-limits.ts";
 import type { StoredBody, TranscriptMessage } from "../../core/transcript.ts";
 import type {
   AbortAnswer,
@@ -30,7 +31,7 @@ import {
 } from "./rows.ts";
 
 /**
- * What the ledger's functions take and answer (migrate/sql/000003 to 000006), one pair for each: a request as an item
+ * What the ledger's functions take and answer (migrate/sql/000003 to 000009), one pair for each: a request as an item
  * of the batch, a row as the port's answer.
  */
 
@@ -59,7 +60,7 @@ export function claimAnswer(row: ClaimRow | undefined): ClaimAnswer {
 
 export interface AcceptRow {
   readonly ord: number;
-  readonly kind: "new" | "existing" | "conflict" | "session-queue-full" | "tenant-disabled";
+  readonly kind: "new" | "existing" | "conflict" | "session-queue-full" | "tenant-disabled" | LimitReason;
   readonly session_id: string;
   readonly pool: string;
   readonly became_ready: boolean;
@@ -97,7 +98,8 @@ const titleOf = (body: StoredBody): string | null =>
 export function acceptAnswer(request: AcceptRequest, row: AcceptRow | undefined): AcceptAnswer {
   if (row === undefined || row.kind === "tenant-disabled")
     return { kind: "refused", reason: "tenant-disabled" };
-  if (row.kind === "session-queue-full") return { kind: "refused", reason: "session-queue-full" };
+  if (row.kind === "session-queue-full" || isLimitReason(row.kind))
+    return { kind: "refused", reason: row.kind };
   if (row.kind === "conflict") return { kind: "conflict" };
   if (row.kind === "existing") return { kind: "existing", run: row.run as RunRecord };
   const { tenant, runId, sessionKey, agentId, lane } = request;
@@ -140,7 +142,7 @@ export interface CheckpointRow {
   readonly steered: readonly SteeredJson[] | null;
 }
 
-/** What `steered_run()` builds (000019_queue_modes_grant.sql). */
+/** What `steered_run()` builds (000006_checkpoint_finish.sql). */
 interface SteeredJson {
   readonly runId: RunId;
   readonly seq: number;

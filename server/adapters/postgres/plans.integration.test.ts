@@ -249,15 +249,21 @@ describe.each(["as migrated, never analysed with data", "analysed"])(
             runId: runId(`${name}-answered`),
             sessionKey: key(7),
             agentId: agentId("main"),
+            lane: "main",
             requestHash: "00",
             newSessionId: "n",
             result: { text: "fine", stopReason: "stop" },
             messages: [message("/status", "user"), message("fine")],
             patch: { model: null },
           }),
+        "ended runs of a session": () => ledger.list(tenant, { sessionKey: key(4), limit: 20 }),
+        "runs that failed": () =>
+          ledger.list(tenant, { status: ["failed", "timed_out", "aborted", "dead"], limit: 20 }),
+        "runs that failed for one reason": () => ledger.list(tenant, { errorKind: "timeout", limit: 20 }),
+        "steps of a run": () => ledger.steps(tenant, runId(`${name}-1`)),
         "list runs": () => ledger.list(tenant, { limit: 20 }),
         "abort run": () => ledger.abort(tenant, { runId: runId(`${name}-2`) }),
-        "abort session": () => ledger.abort(tenant, { sessionKey: key(3) }),
+        "abort session": () => ledger.abort(tenant, { sessionKey: key(3), stopSubagents: true }),
         "abort before a reset": () => ledger.abort(tenant, { sessionKey: key(5), beforeReset: "r" }),
         redrive: () => ledger.redrive(tenant, runId(`${name}-9`)),
         backlog: () => ledger.backlog(),
@@ -309,6 +315,9 @@ describe.each(["as migrated, never analysed with data", "analysed"])(
       await client.query(
         "INSERT INTO messages (tenant_id, session_key, seq, message_id, body) SELECT 'big', 'agent:main:88888', n, 'l' || n, to_json(repeat('x', 40000)) FROM generate_series(10, 12) n ON CONFLICT DO NOTHING",
       );
+      for (const reads of ["running_runs(50)", "failed_runs(20)", "lane_backlog(50)"]) {
+        expectNoScan((await plansOf(`SELECT * FROM ${reads}`, [])).plans);
+      }
       const large = await plansOf("SELECT * FROM large_bodies(50, 1000000)", []);
       expect(large.rows).toHaveLength(3);
       expectNoScan(large.plans);

@@ -17,7 +17,7 @@ const CONNECT_TIMEOUT_MS = 3_000;
 
 /**
  * Plans must not depend on what the statistics know of the one tenant that is asked for: in a new database that is
- * nothing, and then every session of the tenant is read to find one (000009_generic_plans.sql). Statements read pages:
+ * nothing, and then every session of the tenant is read to find one (000003_accept.sql). Statements read pages:
  * parallel workers would only read ahead of the limit.
  */
 const SETTINGS =

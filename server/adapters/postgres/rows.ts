@@ -7,7 +7,7 @@ import type { Grant, StartedTool, Step } from "../../ports/run-ledger.ts";
 /** What `run_record()` of the schema builds; it has the shape of RunRecord already. */
 export type RunJson = RunRecord;
 
-/** Columns of `session_grant` (000004_grants.sql, 000019_queue_modes_grant.sql). */
+/** Columns of `session_grant` (000004_claim.sql). */
 export interface GrantRow {
   readonly tenant_id: string;
   readonly session_key: string;

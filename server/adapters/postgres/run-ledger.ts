@@ -5,7 +5,14 @@ import type { Lane } from "../../core/lane.ts";
 import { LEASE_TTL_MS } from "../../core/lease.ts";
 import { MAX_FAILURES } from "../../core/run.ts";
 import { resetMessageId } from "../../core/transcript.ts";
-import type { GrantRef, HeartbeatAnswer, ReadyCursor, RunLedger } from "../../ports/run-ledger.ts";
+import type { LaneDemand } from "../../core/scaling.ts";
+import type {
+  GrantRef,
+  HeartbeatAnswer,
+  ReadyCursor,
+  RunLedger,
+  RunningRun,
+} from "../../ports/run-ledger.ts";
 import { jsonbParameter } from "./json.ts";
 import { rowsOf } from "./query.ts";
 import { type GrantRow, grantOf, messageItems, type RunJson, stepItems } from "./rows.ts";
@@ -33,11 +40,11 @@ import {
   type WorkerRow,
 } from "./ledger-rows.ts";
 import { answeredRun, answerItem, type AnswerRow } from "./ledger-answer.ts";
-import { listRuns } from "./run-reads.ts";
+import { listRuns, readSteps } from "./run-reads.ts";
 import { SEAL_THRESHOLD_ROWS } from "./seal.ts";
 import { inTenant } from "./tenant-scope.ts";
 
-/** How long a worker's advisory lock must have been found free before it counts as dead (000005_workers.sql). */
+/** How long a worker's advisory lock must have been found free before it counts as dead (000007_workers.sql). */
 export const LOCK_FREE_MS = 400;
 
 export interface PostgresRunLedgerOptions {
@@ -47,9 +54,11 @@ export interface PostgresRunLedgerOptions {
   readonly lockFreeMs?: number;
 }
 
-// One call each: the functions decide and write in one transaction (migrate/sql/000003 to 000006).
+// One call each: the functions decide and write in one transaction (migrate/sql/000003 to 000009).
 const ACCEPT = "/* ledger.accept */ SELECT * FROM accept_runs($1, $2)";
-const ANSWER = "/* ledger.answer */ SELECT * FROM answer_run($1, $2)";
+// OFFSET 0 keeps the check a step of its own, before the answer makes the session that it asks about.
+const ANSWER = `/* ledger.answer */
+  SELECT a.* FROM (SELECT check_new_session($3, $4) OFFSET 0) c CROSS JOIN LATERAL answer_run($1, $2) a`;
 const CLAIM =
   "/* ledger.claim */ SELECT c.busy, c.tenant, c.session, (c.granted).* FROM claim_sessions($1, $2, $3, $4) c";
 const CLAIM_READY = "/* ledger.claim_ready */ SELECT * FROM claim_ready($1, $2, $3, $4)";
@@ -65,11 +74,14 @@ const SWEEP = "/* ledger.sweep */ SELECT * FROM sweep($1, $2, $3)";
 const READY =
   "/* ledger.ready */ SELECT *, ready_since::text AS since FROM ready_sessions($1, $2, $3, $4, $5)";
 const WORKERS = "/* ledger.workers */ SELECT * FROM live_workers()";
-const ABORT = "/* ledger.abort */ SELECT * FROM abort_runs($1, $2, $3)";
-const ABORT_BEFORE_RESET = "/* ledger.abort_before_reset */ SELECT * FROM abort_before_reset($1, $2, $3)";
+const ABORT = "/* ledger.abort */ SELECT * FROM abort_runs($1, $2, $3, $4)";
+const ABORT_BEFORE_RESET = "/* ledger.abort_before_reset */ SELECT * FROM abort_before_reset($1, $2, $3, $4)";
 const REDRIVE = "/* ledger.redrive */ SELECT * FROM redrive_run($1, $2)";
 const BY_ID = "/* ledger.by_id */ SELECT * FROM runs_by_id($1)";
 const BACKLOG = "/* ledger.backlog */ SELECT * FROM backlog()";
+const RUNNING = "/* ledger.running */ SELECT run, steps, step FROM running_runs($1)";
+const LANES = "/* ledger.lanes */ SELECT * FROM lane_backlog($1)";
+const FAILURES = "/* ledger.failures */ SELECT run FROM failed_runs($1)";
 
 /** The key of a worker's session advisory lock: the first 8 bytes of SHA-256 of its id, as PostgreSQL's bigint. */
 export const workerLockKey = (worker: WorkerId): string =>
@@ -93,7 +105,9 @@ export function postgresRunLedger(options: PostgresRunLedgerOptions): RunLedger 
 
     async answer(request) {
       const item = jsonbParameter(answerItem(request));
-      const [row] = await rows<AnswerRow>("record an answered run", ANSWER, [item, SEAL_THRESHOLD_ROWS]);
+      const { tenant, sessionKey } = request;
+      const values = [item, SEAL_THRESHOLD_ROWS, tenant, sessionKey];
+      const [row] = await rows<AnswerRow>("record an answered run", ANSWER, values);
       return answeredRun(request, row);
     },
 
@@ -198,14 +212,19 @@ export function postgresRunLedger(options: PostgresRunLedgerOptions): RunLedger 
     },
 
     async abort(tenant, target) {
+      const { runId, sessionKey, stopSubagents = false } = target;
       if (target.runId === undefined && target.beforeReset !== undefined) {
-        const values = [tenant, target.sessionKey, resetMessageId(target.beforeReset)];
+        const values = [tenant, sessionKey, resetMessageId(target.beforeReset), stopSubagents];
         return (await rows<AbortRow>("abort runs before a reset", ABORT_BEFORE_RESET, values)).map(
           abortAnswer,
         );
       }
-      const { runId, sessionKey } = target;
-      const found = await rows<AbortRow>("abort runs", ABORT, [tenant, runId ?? null, sessionKey ?? null]);
+      const found = await rows<AbortRow>("abort runs", ABORT, [
+        tenant,
+        runId ?? null,
+        sessionKey ?? null,
+        stopSubagents,
+      ]);
       if (found.length === 0 && runId !== undefined) return [{ kind: "unknown" }];
       return found.map(abortAnswer);
     },
@@ -236,6 +255,22 @@ export function postgresRunLedger(options: PostgresRunLedgerOptions): RunLedger 
     },
 
     list: (tenant, filter) => inTenant(pool, tenant, "list runs", (query) => listRuns(query, tenant, filter)),
+
+    steps: (tenant, run) => inTenant(pool, tenant, "read steps", (query) => readSteps(query, tenant, run)),
+
+    running: (limit) => rows<RunningRun & { run: RunJson }>("list running runs", RUNNING, [limit]),
+
+    failures: async (limit) =>
+      (await rows<{ run: RunJson }>("list failed runs", FAILURES, [limit])).map(({ run }) => run),
+
+    async lanes(limit) {
+      const lanes = await rows<LaneDemand & { pool: string; oldest_ready_ms: number | null }>(
+        "read the lanes",
+        LANES,
+        [limit],
+      );
+      return lanes.map(({ oldest_ready_ms: oldestReadyMs, ...lane }) => ({ ...lane, oldestReadyMs }));
+    },
 
     async backlog() {
       const [row] = await rows<{ ready: number; running: number; oldest_ready_ms: number }>(

@@ -61,7 +61,7 @@ const DELETE = "/* sessions.delete */ SELECT delete_session($1, $2) AS deleted";
 const APPEND = "/* sessions.append */ SELECT append_message($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) AS seq";
 const MESSAGE = `/* sessions.message */ SELECT ${MESSAGE_COLUMNS} FROM messages m WHERE m.tenant_id = $1 AND m.session_key = $2 AND m.seq = $3`;
 // Rows of runs have no index by their id: the newest are looked at first, and a transcript is read once at most.
-// By the index of 000023, whose condition it repeats. Its id says where the context begins: the row may be sealed.
+// By the index messages_compactions, whose condition it repeats. Its id says where the context begins: the row may be sealed.
 const NEWEST_COMPACTION = `/* sessions.newest_compaction */ SELECT m.message_id FROM messages m
   WHERE m.tenant_id = $1 AND m.session_key = $2 AND m.message_id LIKE 'compaction:%' AND m.seq > $3
   ORDER BY m.seq DESC LIMIT 1`;

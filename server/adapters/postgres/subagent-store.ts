@@ -16,6 +16,8 @@ export interface PostgresSubagentStoreOptions {
 
 const SPAWN = "/* subagents.spawn */ SELECT 0 AS ord, x.* FROM spawn_subagent($1, $2) x";
 const ENDED = "/* subagents.ended */ SELECT * FROM ended_subagents($1, $2, $3)";
+const STOPPING = "/* subagents.stopping */ SELECT * FROM stopping_subagents($1, $2)";
+const STOPPED = "/* subagents.stopped */ SELECT stopped_subagents($1)";
 const ANNOUNCE = "/* subagents.announce */ SELECT * FROM announce_subagents($1, $2)";
 // Params: $1 tenant, $2 key of the parent's session or null, $3 limit.
 const LIST = `/* subagents.list */ SELECT subagent(c) AS child, r.record AS run FROM subagent_runs c
@@ -23,7 +25,7 @@ const LIST = `/* subagents.list */ SELECT subagent(c) AS child, r.record AS run 
   WHERE c.tenant_id = $1 AND ($2::text IS NULL OR c.requester_key = $2) ORDER BY c.created_at DESC LIMIT $3`;
 
 type SpawnRow = Omit<AcceptRow, "kind"> & {
-  readonly kind: AcceptRow["kind"] | "fenced" | "too-deep" | "too-many";
+  readonly kind: AcceptRow["kind"] | "fenced" | "stopped" | "too-deep" | "too-many";
   readonly depth: number;
 };
 type AnnounceRow = Omit<AcceptRow, "kind"> & { readonly kind: AcceptRow["kind"] | "dropped" };
@@ -32,7 +34,7 @@ interface ChildRow {
   readonly run: RunRecord;
 }
 
-/** SubagentStore on PostgreSQL (migrate/sql/000022_subagents.sql). */
+/** SubagentStore on PostgreSQL (migrate/sql/000014_subagents.sql). */
 export function postgresSubagentStore({
   pool,
   maxQueuedPerSession = 1_000,
@@ -66,8 +68,21 @@ export function postgresSubagentStore({
       return found.map(({ child, run, requester_exists }) => ({
         child,
         run,
-        requesterExists: requester_exists,
+        isAwaited: requester_exists,
       }));
+    },
+
+    async stopping(limit, tenant) {
+      const found = await rows<{ child: Subagent }>("find subagents to stop", STOPPING, [
+        tenant ?? null,
+        limit,
+      ]);
+      return found.map(({ child }) => child);
+    },
+
+    async stopped(children) {
+      const items = children.map(({ tenant, runId }) => ({ t: tenant, r: runId }));
+      await rows("note stopped subagents", STOPPED, [jsonbParameter(items)]);
     },
 
     async announce(announcements) {
@@ -99,7 +114,7 @@ export function postgresSubagentStore({
 function spawnAnswer(accept: AcceptRequest, row: SpawnRow | undefined): SpawnAnswer {
   if (row === undefined || row.kind === "fenced") return { kind: "fenced" };
   if (row.kind === "too-deep") return { kind: "too-deep", depth: row.depth };
-  if (row.kind === "too-many") return { kind: "too-many" };
+  if (row.kind === "too-many" || row.kind === "stopped") return { kind: row.kind };
   const answer = acceptedOrRefused(acceptAnswer(accept, { ...row, kind: row.kind }));
   return answer.kind === "refused" ? answer : { kind: "spawned", depth: row.depth, answer };
 }

@@ -9,6 +9,8 @@ export interface RedisKeys {
   pool(pool: string): readonly [stream: string, state: string, backlog: string];
   /** Event history of a session. */
   events(tenant: TenantId, sessionKey: SessionKey): string;
+  /** Buckets of a tenant's requests and tokens. */
+  limits(tenant: TenantId): string;
   /** Channel for everything that happens in a tenant. */
   tenantChannel(tenant: TenantId): string;
   /** Channel for signals to one worker. */
@@ -23,6 +25,7 @@ export const redisKeys = (prefix: string): RedisKeys => ({
   ],
   // A tenant id holds neither colon nor brace, so no session key can reach into another tenant's names.
   events: (tenant, sessionKey) => `${prefix}:events:{${tenant}:${sessionKey}}`,
+  limits: (tenant) => `${prefix}:limits:{${tenant}}`,
   tenantChannel: (tenant) => `${prefix}:tenant:${tenant}`,
   workerChannel: (worker) => `${prefix}:worker:${worker}`,
 });

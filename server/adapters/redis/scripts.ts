@@ -13,6 +13,8 @@ const FILES = [
   "depth-3.lua",
   "publish-n.lua",
   "replay-1.lua",
+  "take-1.lua",
+  "charge-1.lua",
 ] as const;
 
 export type ScriptName = (typeof FILES)[number] extends `${infer Name}-${number | "n"}.lua` ? Name : never;

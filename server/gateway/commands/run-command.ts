@@ -2,6 +2,7 @@ import { HAError } from "../../core/errors.ts";
 import { runId as asRunId, type SessionKey } from "../../core/ids.ts";
 import type { RunOptions, RunRecord } from "../../core/run.ts";
 import type { RunEvent } from "../../core/run-event.ts";
+import { laneOfSession } from "../../core/lane.ts";
 import { agentOfSessionKey } from "../../core/session-key.ts";
 import type { NewMessage, TranscriptMessage } from "../../core/transcript.ts";
 import type { AnswerRequest } from "../../ports/run-ledger.ts";
@@ -60,6 +61,7 @@ export async function runCommand(
     runId,
     sessionKey,
     agentId: agentOfSessionKey(sessionKey),
+    lane: laneOfSession(sessionKey),
     requestHash: requestHash({ message, attachments: [], options: {} }),
     newSessionId: gateway.random.uuid(),
     result: { text: reply.text, stopReason: "stop" },

@@ -1,4 +1,4 @@
-import { abortRuns } from "../abort-runs.ts";
+import { stopRuns } from "../abort-runs.ts";
 import { resetSession } from "../reset-session.ts";
 import type { CommandReply, CommandRequest, SlashCommand } from "./command.ts";
 
@@ -67,8 +67,8 @@ export const sessionCommands: readonly SlashCommand[] = [
     category: "session",
     // Answered like chat.abort, and seen in no history: the aborted answer says enough.
     async run({ call, sessionKey }) {
-      const runIds = await abortRuns(call, { sessionKey });
-      const aborted = runIds.length > 0;
+      const { runIds, subagents } = await stopRuns(call, { sessionKey });
+      const aborted = runIds.length + subagents > 0;
       const text = aborted ? "⚙️ Agent was aborted." : "⚙️ Nothing was running.";
       return { text, silent: true, extra: { ok: true, aborted, runIds } };
     },

@@ -1,14 +1,13 @@
 import { describe, expect, it, vi } from "vitest";
 import { HAError } from "../../core/errors.ts";
 import { fakeClock } from "../../testing/fake-clock.ts";
-import { ACME } from "../../testing/gateway-pool.ts";
 import { OpenAnswers } from "./open-answers.ts";
 
 function setup() {
   const answers = new OpenAnswers();
   const clock = fakeClock();
   const open = () => {
-    const answer = { tenant: ACME, cut: vi.fn(), tick: vi.fn(), abandon: vi.fn() };
+    const answer = { tokenId: "00", cut: vi.fn(), tick: vi.fn(), abandon: vi.fn() };
     return { answer, done: answers.add(answer) };
   };
   return { answers, clock, open };

@@ -1,10 +1,10 @@
 import type { HAError } from "../../core/errors.ts";
-import type { TenantId } from "../../core/ids.ts";
 import type { Clock } from "../../ports/clock.ts";
 
 /** An HTTP request that waits for a run. */
 export interface OpenAnswer {
-  readonly tenant: TenantId;
+  /** By whose right it waits, as `Principal.tokenId`. */
+  readonly tokenId: string;
   /** Ends it with that error, as honestly as can be at its point. */
   cut(error: HAError): void;
   /** Called every few seconds: keeps proxies from taking silence for an end, and cuts who no longer reads. */
@@ -39,8 +39,12 @@ export class OpenAnswers {
     for (const answer of this.open) answer.abandon();
   }
 
-  cutTenants(tenants: ReadonlySet<TenantId>, error: HAError): void {
-    for (const answer of this.open) if (tenants.has(answer.tenant)) answer.cut(error);
+  *tokenIds(): Iterable<string> {
+    for (const { tokenId } of this.open) yield tokenId;
+  }
+
+  cutTokens(isGone: (tokenId: string) => boolean, error: HAError): void {
+    for (const answer of this.open) if (isGone(answer.tokenId)) answer.cut(error);
   }
 
   /** Waits for answers under way, at most so long; then ends the rest with the error. */

@@ -4,7 +4,7 @@ import { runId as asRunId, type SessionKey } from "../../core/ids.ts";
 import { QUEUE_MODES } from "../../core/queue-mode.ts";
 import type { RunOptions, RunRecord } from "../../core/run.ts";
 import { isEnded } from "../../core/run-state.ts";
-import { abortRuns } from "../abort-runs.ts";
+import { abortRuns, stopRuns } from "../abort-runs.ts";
 import { resolveSession } from "../accept-run.ts";
 import { attachmentsParam, readAttachments } from "../attachments.ts";
 import { checkExpectations } from "../check-expectations.ts";
@@ -104,6 +104,7 @@ export const chatMethods: readonly Method[] = [
     async handle(call, params) {
       const sessionKey = resolveSession(call.gateway.catalog, params.sessionKey, params.agentId);
       if (params.runId === undefined) {
+        // As in OpenClaw a session's subagents go on where no run is named; sessions.abort and /stop end them too.
         const runIds = await abortRuns(call, { sessionKey });
         return { ok: true, aborted: runIds.length > 0, runIds };
       }
@@ -112,7 +113,8 @@ export const chatMethods: readonly Method[] = [
       if (run !== null && run.sessionKey !== sessionKey) {
         throw new HAError("REQUEST_INVALID", "runId does not match sessionKey");
       }
-      const runIds = run === null ? [] : await abortRuns(call, { runId });
+      const { runIds } =
+        run === null || isEnded(run.status) ? { runIds: [] } : await stopRuns(call, { runId });
       return { ok: true, aborted: runIds.length > 0, runIds };
     },
   }),

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { storeInput } from "../../bodies/store-input.ts";
 import type { CronDefinition, CronJob } from "../../core/cron.ts";
 import { HAError } from "../../core/errors.ts";
 import { changedNotice, startedNotice } from "../../cron/notices.ts";
@@ -148,7 +149,9 @@ async function runNow(
     if (params.mode === "due" && (job.nextRunAt === null || job.nextRunAt > at)) {
       return { ok: true, ran: false, reason: "not-due" };
     }
-    const [answer] = await gateway.cron.fire(null, [manualOccurrence(gateway, job, at)]);
+    const occurrence = manualOccurrence(gateway, job, at);
+    const accept = occurrence.accept && (await storeInput(gateway.bodies, occurrence.accept));
+    const [answer] = await gateway.cron.fire(null, [{ ...occurrence, accept }]);
     if (answer?.kind === "fired") {
       const { run } = answer.answer;
       if (answer.answer.kind === "new" && answer.answer.ready) {

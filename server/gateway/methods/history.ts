@@ -3,6 +3,7 @@ import { findAgent } from "../../core/catalog.ts";
 import { HAError } from "../../core/errors.ts";
 import { runId as asRunId, type SessionKey } from "../../core/ids.ts";
 import type { SessionRecord } from "../../core/session.ts";
+import { isForModelOnly } from "../../core/provenance.ts";
 import { agentOfSessionKey } from "../../core/session-key.ts";
 import { resolveSession } from "../accept-run.ts";
 import type { FollowedRun } from "../followed-run.ts";
@@ -100,6 +101,7 @@ export const historyMethods: readonly Method[] = [
       const key = resolveSession(gateway.catalog, params.sessionKey, params.agentId);
       const found = await readMessage(gateway, tenant, key, params.messageId);
       if (found === null) return { ok: false, unavailableReason: "not_found" };
+      if (isForModelOnly(found.message)) return { ok: false, unavailableReason: "not_visible" };
       const message = wireMessage(found.row, found.message);
       const tooLarge = Buffer.byteLength(JSON.stringify(message)) > MESSAGE_BYTES_MAX;
       return tooLarge ? { ok: false, unavailableReason: "oversized" } : { ok: true, message };
@@ -164,7 +166,7 @@ async function history(
   const agent = findAgent(catalog, session?.agentId ?? agentOfSessionKey(key));
   const common = {
     sessionKey: key,
-    messages: page.messages.map(({ row, message }) => wireMessage(row, message)),
+    messages: shown(page.messages).map(({ row, message }) => wireMessage(row, message)),
     ...(messageId === undefined ? {} : { offset: page.offset }),
     hasMore: page.nextOffset !== null,
     ...(page.nextOffset === null ? {} : { nextOffset: page.nextOffset }),
@@ -207,11 +209,15 @@ async function historyDelta(
   }
   return {
     kind: "delta",
-    messages: messages.map(({ row, message }) => sessionMessage(key, session.agentId, row, message)),
+    messages: shown(messages).map(({ row, message }) => sessionMessage(key, session.agentId, row, message)),
     deltaCursor: historyCursor(session),
     ...(await state(call, session, inputRunIds)),
   };
 }
+
+/** As in the genuine gateway places and totals count all rows, also those that are not shown. */
+const shown = (messages: HistoryPage["messages"]): HistoryPage["messages"] =>
+  messages.filter(({ message }) => !isForModelOnly(message));
 
 /** What is under way in the session, beside its rows. */
 async function state(

@@ -212,6 +212,6 @@ async function preview(
   if (session === null) return { key, status: "missing", items: [] };
   const items = messages
     .map(({ message }) => ({ role: message.role, text: messageText(message).slice(0, maxChars) }))
-    .filter(({ text }) => text !== "");
+    .filter((item) => item.text !== "");
   return { key, status: items.length === 0 ? "empty" : "ok", items };
 }

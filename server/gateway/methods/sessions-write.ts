@@ -11,7 +11,7 @@ import {
 } from "../../core/session.ts";
 import { agentOfSessionKey } from "../../core/session-key.ts";
 import { thinkingLevelOf, thinkingLevelsOf } from "../../core/thinking.ts";
-import { abortRuns } from "../abort-runs.ts";
+import { stopRuns } from "../abort-runs.ts";
 import { resolveSession, unknownModel } from "../accept-run.ts";
 import { modelInUse } from "../projection/catalog.ts";
 import { isMainSession, sessionEntry, sessionResolved } from "../projection/session-row.ts";
@@ -117,7 +117,7 @@ export const sessionWriteMethods: readonly Method[] = [
       const expected = { expectedSessionId, expectedLifecycleRevision };
       const changed = await changeSession(call, key, patch, expected);
       // What is put away is not worked on any more.
-      if (params.archived === true) await abortRuns(call, { sessionKey: key });
+      if (params.archived === true) await stopRuns(call, { sessionKey: key });
       tellSession(call, key, "patch");
       return entryAnswer(call, changed);
     },
@@ -141,7 +141,7 @@ export const sessionWriteMethods: readonly Method[] = [
       if (isMainSession(gateway.catalog, key)) {
         throw new HAError("REQUEST_INVALID", `Cannot delete the main session (${key}).`);
       }
-      await abortRuns(call, { sessionKey: key });
+      await stopRuns(call, { sessionKey: key });
       const { deleted } = await gateway.sessions.delete(tenant, key);
       if (deleted) tellSession(call, key, "delete");
       return { ok: true, key, deleted, archived: [] };
@@ -175,10 +175,11 @@ export const sessionWriteMethods: readonly Method[] = [
       runId: text.optional(),
     }),
     async handle(call, params) {
-      const aborted = await abortRuns(call, abortTarget(call, params));
-      const [abortedRunId] = aborted;
-      if (abortedRunId === undefined) return { ok: true, abortedRunId: null, status: "no-active-run" };
-      return { ok: true, abortedRunId, runIds: aborted, status: "aborted" };
+      const { runIds, subagents } = await stopRuns(call, abortTarget(call, params));
+      const [abortedRunId = null] = runIds;
+      if (abortedRunId === null && subagents === 0)
+        return { ok: true, abortedRunId, status: "no-active-run" };
+      return { ok: true, abortedRunId, runIds, status: "aborted" };
     },
   }),
 ];

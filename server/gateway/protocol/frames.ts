@@ -1,4 +1,5 @@
 import type { ErrorShape } from "./errors.ts";
+import { type TextFrame, textFrame } from "./text-frame.ts";
 
 /** OpenClaw gateway protocol version. */
 export const PROTOCOL_VERSION = 4;
@@ -60,20 +61,36 @@ export const encodeFailure = (id: string, error: ErrorShape, payload?: unknown):
   JSON.stringify({ type: "res", id, ok: false, ...(payload === undefined ? {} : { payload }), error });
 
 /**
- * An event frame without its outer `seq`: encoded once per gateway, finished per connection by `sealEvent`, because
- * `seq` counts the events of one connection.
+ * The frame of an event, complete but for its outer `seq`, which counts the events of one connection. It is encoded
+ * once per gateway; blanks keep room for the number, as JSON allows before it.
  */
-export type OpenEvent = string & { readonly openEvent?: never };
+export type OpenEvent = TextFrame;
 
-export const openEvent = (event: string, payload: unknown, extra?: Record<string, unknown>): OpenEvent => {
+/** Digits of the largest safe integer. */
+const SEQ_LENGTH = 16;
+const SEQ_BLANKS = " ".repeat(SEQ_LENGTH);
+const [BLANK, DIGIT_0] = [32, 48];
+/** In the place of the number of a frame that has none. */
+export const UNNUMBERED = 0;
+
+export const openEvent = (event: string, payload: unknown, extra?: Record<string, unknown>): OpenEvent =>
+  textFrame(`${eventHead(event, payload, extra)},"seq":${SEQ_BLANKS}}`);
+
+/** Writes the number of the event whose frame ends before `end` into its room, over another that may stand there. */
+export function writeSeq(bytes: Buffer, end: number, seq: number): void {
+  const last = end - 2; // before the closing brace
+  let at = last;
+  for (let rest = seq; rest > 0; rest = Math.floor(rest / 10)) bytes[at--] = DIGIT_0 + (rest % 10);
+  while (at > last - SEQ_LENGTH && bytes[at] !== BLANK) bytes[at--] = BLANK;
+}
+
+/** An event outside the count: `connect.challenge` carries no seq. */
+export const unnumberedEvent = (event: string, payload: unknown): string => `${eventHead(event, payload)}}`;
+
+const eventHead = (event: string, payload: unknown, extra?: Record<string, unknown>): string => {
   const tail = extra === undefined ? "" : `,${JSON.stringify(extra).slice(1, -1)}`;
   return `{"type":"event","event":${JSON.stringify(event)},"payload":${JSON.stringify(payload)}${tail}`;
 };
-
-export const sealEvent = (open: OpenEvent, seq: number): string => `${open},"seq":${seq}}`;
-
-/** An event outside the count: `connect.challenge` carries no seq. */
-export const unnumberedEvent = (event: string, payload: unknown): string => `${openEvent(event, payload)}}`;
 
 /** WebSocket close reasons hold at most 123 bytes of UTF-8 (RFC 6455, 5.5.1). */
 export function closeReason(text: string): string {

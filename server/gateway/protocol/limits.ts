@@ -15,11 +15,14 @@ export interface GatewayLimits {
   readonly tickIntervalMs: number;
   /** Time between WebSocket pings; a socket that answered none of the last two rounds is cut. */
   readonly pingIntervalMs: number;
-  /** Waiting output above which events that carry no new truth are skipped for that connection. */
+  /** Waiting output above which events that carry no new truth are skipped for that connection, and it is not read. */
   readonly dropAboveBytes: number;
   /** Waiting output above which the connection is closed with 1008 `slow consumer`. */
   readonly closeAboveBytes: number;
-
+  /** Waiting output of all connections together above which those with the most are closed with 1008. */
+  readonly waitingBytes: number;
+  /** Rest after texts were told, by the time that took: 1 leaves half of the process to everything else. */
+  readonly restPerTelling: number;
   readonly maxConnections: number;
   /** Requests of one socket that have no answer yet. */
   readonly maxInFlight: number;
@@ -57,6 +60,8 @@ export const DEFAULT_LIMITS: GatewayLimits = {
   pingIntervalMs: 25_000,
   dropAboveBytes: 8 * MIB,
   closeAboveBytes: 50 * MIB,
+  waitingBytes: 256 * MIB,
+  restPerTelling: 1,
   maxConnections: 20_000,
   maxInFlight: 256,
   maxWaits: 1_024,

@@ -7,12 +7,13 @@ import { message, newKey, rowText, storeWorld, type StoreWorld } from "./store-w
 type New = Extract<AnswerAnswer, { readonly kind: "new" }>;
 
 const answered = ({ request }: StoreWorld, key: SessionKey, over: Partial<AnswerRequest> = {}) => {
-  const { tenant, runId, sessionKey, agentId, requestHash, newSessionId } = request(key);
+  const { tenant, runId, sessionKey, agentId, lane, requestHash, newSessionId } = request(key);
   return {
     tenant,
     runId,
     sessionKey,
     agentId,
+    lane,
     requestHash,
     newSessionId,
     result: { text: "fine", stopReason: "stop" },
@@ -51,6 +52,12 @@ export function ledgerAnswerContract(open: OpenStores): void {
         activeRunId: null,
       });
       expect(await readyKeys()).toEqual([]);
+    });
+
+    it("has the lane of its session", async () => {
+      const world = await storeWorld(open);
+      const one = answered(world, newKey("subagent:x"), { lane: "subagent" });
+      expect(await world.ledger.answer(one)).toMatchObject({ kind: "new", run: { lane: "subagent" } });
     });
 
     it("answers a repetition with the run, also one that comes at the same time, and does nothing twice", async () => {

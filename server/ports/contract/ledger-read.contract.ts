@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { describe, expect, it } from "vitest";
-import { type RunId, runId, tenantId } from "../../core/ids.ts";
+import { agentId, type RunId, runId, tenantId } from "../../core/ids.ts";
 import type { RunFilter } from "../run-ledger.ts";
 import type { OpenStores } from "./store-fixture.ts";
 import { newKey, storeWorld, unique } from "./store-world.ts";
@@ -67,6 +67,36 @@ export function ledgerReadContract(open: OpenStores): void {
       expect(await ledger.list(tenant, { limit: 100 })).toHaveLength(6);
     });
 
+    it("finds runs by agent, by the kind of their error and since when they were accepted", async () => {
+      const { ledger, accept, tenant, worker, claim, finish } = await storeWorld(open);
+      const by = await worker();
+      const list = async (filter: Partial<RunFilter>): Promise<RunId[]> =>
+        (await ledger.list(tenant, { limit: 100, ...filter })).map((run) => run.runId);
+      const ends = [
+        ["failed", { kind: "model_auth", message: "no key" }],
+        ["timed_out", { kind: "timeout", message: "too slow" }],
+        ["succeeded", null],
+      ] as const;
+      const runs: RunId[] = [];
+      for (const [status, error] of ends) {
+        const { runId: id } = await accept(newKey());
+        const { sessionKey: key } = (await ledger.get(tenant, id))!;
+        await finish(await claim(by, key), { status, error });
+        runs.push(id);
+      }
+      const other = await accept(newKey(), { agentId: agentId("other") });
+      const [failed, late, fine] = runs as [RunId, RunId, RunId];
+      expect(await list({ errorKind: "model_auth" })).toEqual([failed]);
+      expect(await list({ errorKind: "model_auth", status: ["timed_out"] })).toEqual([]);
+      expect(await list({ status: ["timed_out", "failed"] })).toEqual([late, failed]);
+      expect(await list({ status: ["queued", "timed_out"] })).toEqual([other.runId, late]);
+      expect(await list({ status: ["succeeded", "queued"] })).toEqual([other.runId, fine]);
+      expect(await list({ status: [] })).toEqual([]);
+      expect(await list({ agentId: agentId("other") })).toEqual([other.runId]);
+      expect(await list({ since: other.acceptedAt })).toContain(other.runId);
+      expect(await list({ since: other.acceptedAt + 60_000 })).toEqual([]);
+    });
+
     it("shows one tenant's runs to that tenant alone", async () => {
       const { ledger, accept, directory } = await storeWorld(open);
       const key = newKey();
@@ -75,6 +105,72 @@ export function ledgerReadContract(open: OpenStores): void {
       await directory.addTenant(other, "shared");
       expect(await ledger.list(other, { limit: 10 })).toEqual([]);
       expect(await ledger.list(other, { sessionKey: key, limit: 10 })).toEqual([]);
+    });
+  });
+  describe("what operators look at", () => {
+    it("tells the runs under way, the longest first, with their newest step", async () => {
+      const { ledger, accept, tenant, worker, claim, checkpoint, finish } = await storeWorld(open);
+      const by = await worker();
+      const [key, other] = [newKey(), newKey()];
+      for (const one of [key, other]) await accept(one);
+      const first = await claim(by, key);
+      const second = await claim(by, other);
+      const running = async () => (await ledger.running(1_000)).filter(({ run }) => run.tenant === tenant);
+      expect(await running()).toMatchObject([
+        { run: { runId: first.runId, status: "running" }, steps: 0, step: null },
+        { run: { runId: second.runId }, steps: 0, step: null },
+      ]);
+      const tool = { toolCallId: "call-1", toolName: "look", idempotent: true } as const;
+      await checkpoint(first, 1, {
+        steps: [
+          { kind: "model", stepNo: 1 },
+          { kind: "tool_started", stepNo: 2, ...tool },
+        ],
+      });
+      const step = { kind: "tool_started", toolName: "look", at: expect.any(Number) as number };
+      expect((await running())[0]).toMatchObject({ steps: 2, step });
+      expect(await ledger.steps(tenant, first.runId)).toEqual([
+        { kind: "tool_started", stepNo: 2, ...tool, at: expect.any(Number) },
+      ]);
+      expect(await ledger.steps(tenantId("nobody"), first.runId)).toEqual([]);
+      await finish(first);
+      expect((await running()).map(({ run }) => run.runId)).toEqual([second.runId]);
+    });
+
+    it("tells what waits and what runs in each lane, the longest wait first", async () => {
+      const { ledger, accept, tenant, pool, worker, claim, directory } = await storeWorld(open);
+      const other = tenantId(unique("tenant"));
+      await directory.addTenant(other, pool);
+      const [running, waiting] = [newKey(), newKey()];
+      for (const one of [running, waiting]) await accept(one);
+      await claim(await worker(), running);
+      await accept(newKey(), { tenant: other });
+      await accept(newKey(), { lane: "cron" });
+      const lanes = (await ledger.lanes(1_000)).filter((lane) => lane.pool === pool);
+      const waited = expect.any(Number) as number;
+      expect(lanes).toEqual([
+        { tenant, pool, lane: "main", ready: 1, running: 1, oldestReadyMs: waited },
+        { tenant: other, pool, lane: "main", ready: 1, running: 0, oldestReadyMs: waited },
+        { tenant, pool, lane: "cron", ready: 1, running: 0, oldestReadyMs: waited },
+      ]);
+      expect(await ledger.lanes(1)).toHaveLength(1);
+    });
+
+    it("tells what failed lately, the last one first, and forgets what is redriven", async () => {
+      const { ledger, accept, tenant, worker, claim, finish } = await storeWorld(open);
+      const by = await worker();
+      const failed: RunId[] = [];
+      for (const status of ["failed", "succeeded", "timed_out"] as const) {
+        const key = newKey();
+        const { runId: id } = await accept(key);
+        await finish(await claim(by, key), { status });
+        if (status !== "succeeded") failed.unshift(id);
+      }
+      const failures = async (): Promise<RunId[]> =>
+        (await ledger.failures(1_000)).filter((run) => run.tenant === tenant).map((run) => run.runId);
+      expect(await failures()).toEqual(failed);
+      await ledger.redrive(tenant, failed[0]!);
+      expect(await failures()).toEqual(failed.slice(1));
     });
   });
 }

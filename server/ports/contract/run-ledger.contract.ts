@@ -5,6 +5,8 @@ import { ledgerAnswerContract } from "./ledger-answer.contract.ts";
 import { ledgerClaimContract } from "./ledger-claim.contract.ts";
 import { ledgerCrashContract } from "./ledger-crash.contract.ts";
 import { ledgerFinishContract } from "./ledger-finish.contract.ts";
+import { ledgerLimitsContract } from "./ledger-limits.contract.ts";
+import { ledgerPoolsContract } from "./ledger-pools.contract.ts";
 import { ledgerProgressContract } from "./ledger-progress.contract.ts";
 import { ledgerQueueModesContract } from "./ledger-queue-modes.contract.ts";
 import { ledgerRandomContract, type RandomRuns } from "./ledger-random.contract.ts";
@@ -27,6 +29,8 @@ export function runLedgerContract(adapter: string, open: OpenStores, random: Ran
     ledgerAbortContract(open);
     ledgerReadyContract(open);
     ledgerReadContract(open);
+    ledgerLimitsContract(open);
+    ledgerPoolsContract(open);
     ledgerRandomContract(open, random);
   });
 }

@@ -182,7 +182,7 @@ export function sessionRecordContract(open: OpenStores): void {
       );
       expect(wanted.filter(({ status }) => status === "fulfilled")).toHaveLength(1);
       const refused = wanted.filter((one) => one.status === "rejected").map(({ reason }) => reason as Error);
-      expect(new Set(refused.map(({ message }) => message))).toEqual(new Set(["label already in use: Trip"]));
+      expect(new Set(refused.map((error) => error.message))).toEqual(new Set(["label already in use: Trip"]));
       const [owner] = (await sessions.list(tenant, { limit: 9, label: "Trip" })).sessions;
       // Its own label is no other's, a session that is refused is not made, and another agent may have it as well.
       expect(await sessions.patch(tenant, owner!.key, { label: "Trip" })).toMatchObject({ label: "Trip" });

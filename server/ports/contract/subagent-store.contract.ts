@@ -2,6 +2,7 @@ import { randomUUID } from "node:crypto";
 import { describe, expect, it } from "vitest";
 import { agentId, type RunId, type SessionKey } from "../../core/ids.ts";
 import { announcementId, type Subagent, subagentId, subagentSessionKey } from "../../core/subagent.ts";
+import { stopSubagents } from "../../subagents/stop-subagents.ts";
 import type { AcceptRequest, Grant } from "../run-ledger.ts";
 import type { SpawnAnswer, SpawnRequest } from "../subagent-store.ts";
 import type { OpenStores } from "./store-fixture.ts";
@@ -158,7 +159,7 @@ export function subagentStoreContract(adapter: string, open: OpenStores): void {
       expect(only).toMatchObject({
         child,
         run: { status: "succeeded", result: { text: "answer" } },
-        requesterExists: true,
+        isAwaited: true,
       });
       const accept = telling(child);
       expect(await subagents.announce([{ child, accept }])).toMatchObject([{ kind: "announced" }]);
@@ -195,12 +196,82 @@ export function subagentStoreContract(adapter: string, open: OpenStores): void {
       expect(await waiting()).toEqual([child.runId]);
     });
 
+    it("stops what a run has spawned with all that is below it, and nothing else, once", async () => {
+      const { subagents, ledger, parent, spawning, claim, by, finish, tenant, run } = await setup();
+      const grant = await parent();
+      const opened = async (spawner: Grant) => {
+        const one = spawning(spawner);
+        expect(await subagents.spawn(one)).toMatchObject({ kind: "spawned" });
+        return one.child;
+      };
+      const earlier = await opened(grant);
+      await finish(grant);
+      const next = await parent(grant.sessionKey);
+      const child = await opened(next);
+      const childGrant = await claim(by, child.sessionKey);
+      const grandchild = await opened(childGrant);
+      await finish(childGrant); // what has ended still leads to what is below it
+      const other = await opened(await parent());
+      const stop = { runId: next.runId, stopSubagents: true };
+      expect(await ledger.abort(tenant, stop)).toMatchObject([{ kind: "requested" }]);
+      expect(await subagents.stopping(10, tenant)).toEqual([grandchild]);
+      const told: string[] = [];
+      const stopped = () =>
+        stopSubagents({ ledger, subagents }, (all) => void told.push(...all.map(({ kind }) => kind)), tenant);
+      expect(await stopped()).toBe(1);
+      expect(told).toEqual(["aborted"]);
+      expect(await run(grandchild.runId)).toMatchObject({ status: "aborted" });
+      for (const { runId } of [earlier, other]) expect(await run(runId)).toMatchObject({ status: "queued" });
+      expect(await stopped()).toBe(0);
+      const session = { sessionKey: grant.sessionKey, stopSubagents: true };
+      await ledger.abort(tenant, session);
+      expect(await subagents.stopping(10, tenant)).toEqual([earlier]);
+      expect(await subagents.stopping(10)).toContainEqual(earlier);
+    });
+
+    it("tells nobody of the end of one that was stopped, and of none before it has been", async () => {
+      const { subagents, ledger, parent, spawning, claim, by, tenant, finish, waiting } = await setup();
+      const grant = await parent();
+      const { child, ...one } = spawning(grant);
+      await subagents.spawn({ child, ...one });
+      const childGrant = await claim(by, child.sessionKey);
+      await ledger.abort(tenant, { runId: grant.runId, stopSubagents: true });
+      await finish(childGrant, { status: "aborted" });
+      expect(await waiting()).toEqual([]);
+      await subagents.stopped([child]);
+      expect(await subagents.ended(1, child)).toMatchObject([{ child, isAwaited: false }]);
+      expect(await subagents.announce([{ child, accept: null }])).toEqual([{ kind: "dropped" }]);
+    });
+
+    it("spawns nothing for a run that is marked as aborted", async () => {
+      const { ledger, parent, spawn, subagents, tenant } = await setup();
+      const grant = await parent();
+      await ledger.abort(tenant, { runId: grant.runId });
+      expect(await spawn(grant)).toEqual({ kind: "stopped" });
+      expect(await subagents.list(tenant, { limit: 10 })).toEqual([]);
+    });
+
+    it("stops a child whichever comes first, its spawn or the stop", async () => {
+      const { subagents, ledger, parent, spawning, tenant } = await setup();
+      for (let n = 0; n < 10; n++) {
+        const grant = await parent();
+        const one = spawning(grant);
+        const stop = { runId: grant.runId, stopSubagents: true };
+        const [answer] = await Promise.all([subagents.spawn(one), ledger.abort(tenant, stop)]);
+        await stopSubagents({ ledger, subagents }, () => undefined, tenant);
+        const child = await ledger.get(tenant, one.child.runId);
+        expect([answer.kind, child?.status]).toEqual(
+          answer.kind === "spawned" ? ["spawned", "aborted"] : ["stopped", undefined],
+        );
+      }
+    });
+
     it("tells when the parent's session is gone, and forgets an end that nobody is left to hear of", async () => {
       const { subagents, parent, ended, sessions, tenant, waiting } = await setup();
       const grant = await parent();
       const child = await ended(grant);
       await sessions.delete(tenant, grant.sessionKey);
-      expect(await subagents.ended(1, child)).toMatchObject([{ requesterExists: false }]);
+      expect(await subagents.ended(1, child)).toMatchObject([{ isAwaited: false }]);
       expect(await subagents.announce([{ child, accept: null }])).toEqual([{ kind: "dropped" }]);
       expect(await waiting()).toEqual([]);
     });

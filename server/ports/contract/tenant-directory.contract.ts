@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto";
 import { describe, expect, it } from "vitest";
 import { tenantId } from "../../core/ids.ts";
 import type { OpenStores } from "./store-fixture.ts";
-import { storeWorld, unique } from "./store-world.ts";
+import { newKey, storeWorld, unique } from "./store-world.ts";
 
 const newToken = (): string => randomBytes(24).toString("base64url");
 
@@ -12,7 +12,9 @@ export function tenantDirectoryContract(adapter: string, open: OpenStores): void
     it("lists the tenants that were added", async () => {
       const { directory, tenant, pool } = await storeWorld(open);
       const listed = (await directory.tenants()).filter(({ id }) => id === tenant);
-      expect(listed).toEqual([{ id: tenant, pool, disabled: false, createdAt: expect.any(Number) }]);
+      expect(listed).toEqual([
+        { id: tenant, pool, disabled: false, createdAt: expect.any(Number), limits: {}, effectiveLimits: {} },
+      ]);
     });
 
     it("adds a tenant once, and leaves it in its pool", async () => {
@@ -38,11 +40,12 @@ export function tenantDirectoryContract(adapter: string, open: OpenStores): void
         tenant,
         pool,
         scopes: ["operator.admin"],
-        tokenLabel: expect.stringMatching(/^[0-9a-f]{6,16}$/),
+        limits: {},
+        tokenId: expect.stringMatching(/^[0-9a-f]{64}$/),
       });
       const other = await directory.authenticate(reader);
       expect(other).toMatchObject({ tenant, scopes: ["operator.read", "operator.write"] });
-      expect(other!.tokenLabel).not.toBe(principal!.tokenLabel);
+      expect(other!.tokenId).not.toBe(principal!.tokenId);
     });
 
     it("tells nothing of the token itself", async () => {
@@ -106,17 +109,19 @@ export function tenantDirectoryContract(adapter: string, open: OpenStores): void
       const { directory, tenant } = await storeWorld(open);
       const token = newToken();
       await directory.addToken(tenant, token, ["operator.admin"], "laptop");
-      expect(await directory.disabledTenants()).not.toContain(tenant);
+      const tokenId = (await directory.authenticate(token))!.tokenId;
+      const isGood = async (): Promise<boolean> => (await directory.goodTokens([tokenId])).has(tokenId);
+      expect(await isGood()).toBe(true);
       await directory.setDisabled(tenant, true);
       await directory.setDisabled(tenant, true);
       expect(await directory.authenticate(token)).toBeNull();
-      expect(await directory.disabledTenants()).toContain(tenant);
+      expect(await isGood()).toBe(false);
       expect(await directory.tenants()).toContainEqual(
         expect.objectContaining({ id: tenant, disabled: true }),
       );
       await directory.setDisabled(tenant, false);
       expect(await directory.authenticate(token)).toMatchObject({ tenant });
-      expect(await directory.disabledTenants()).not.toContain(tenant);
+      expect(await isGood()).toBe(true);
     });
 
     it("keeps the first secret of a name for all who ask", async () => {
@@ -131,6 +136,127 @@ export function tenantDirectoryContract(adapter: string, open: OpenStores): void
       const { directory } = await storeWorld(open);
       const disabling = directory.setDisabled(tenantId(unique("stranger")), true);
       await expect(disabling).rejects.toMatchObject({ name: "HAError", code: "NOT_FOUND" });
+    });
+
+    it("lists tokens without telling them, and revokes one of them or those of a label", async () => {
+      const { directory, tenant } = await storeWorld(open);
+      const tokens = [newToken(), newToken(), newToken()];
+      for (const [i, token] of tokens.entries()) {
+        await directory.addToken(tenant, token, ["operator.read"], i === 0 ? "phone" : "laptop");
+      }
+      const ids: string[] = [];
+      for (const token of tokens) ids.push((await directory.authenticate(token))!.tokenId);
+      const listed = await directory.tokens(tenant);
+      expect(listed.map(({ id }) => id).toSorted()).toEqual(ids.toSorted());
+      expect(listed.find(({ id }) => id === ids[0])).toEqual({
+        id: ids[0],
+        label: "phone",
+        scopes: ["operator.read"],
+        createdAt: expect.any(Number),
+        revokedAt: null,
+      });
+      expect(JSON.stringify(listed)).not.toContain(tokens[0]);
+
+      expect(await directory.revokeTokens(tenant, { id: ids[1]! })).toBe(1);
+      expect(await directory.revokeTokens(tenant, { id: ids[1]! })).toBe(0);
+      expect([...(await directory.goodTokens(ids)).keys()].toSorted()).toEqual([ids[0]!, ids[2]!].toSorted());
+      expect(await directory.revokeTokens(tenant, { label: "laptop" })).toBe(1);
+      expect(await directory.authenticate(tokens[2]!)).toBeNull();
+      expect(await directory.authenticate(tokens[0]!)).not.toBeNull();
+      expect(await directory.tokens(tenant)).toContainEqual(
+        expect.objectContaining({ id: ids[2], revokedAt: expect.any(Number) }),
+      );
+    });
+
+    it("revokes no token of another tenant", async () => {
+      const { directory, tenant } = await storeWorld(open);
+      const other = tenantId(unique("tenant"));
+      await directory.addTenant(other, "shared");
+      const token = newToken();
+      await directory.addToken(tenant, token, ["operator.read"], "phone");
+      const { tokenId } = (await directory.authenticate(token))!;
+      expect(await directory.revokeTokens(other, { id: tokenId })).toBe(0);
+      expect(await directory.revokeTokens(other, { label: "phone" })).toBe(0);
+      expect(await directory.tokens(other)).toEqual([]);
+      expect(await directory.authenticate(token)).not.toBeNull();
+    });
+
+    it("tells the limits that are said of a tenant, with its tokens and in the list", async () => {
+      const { directory, tenant } = await storeWorld(open);
+      const token = newToken();
+      await directory.addToken(tenant, token, ["operator.admin"], "laptop");
+      const limits = { requestsPerMinute: 60, queuedRuns: null };
+      await directory.setLimits(tenant, limits);
+      const principal = (await directory.authenticate(token))!;
+      expect(principal.limits).toEqual({ requestsPerMinute: 60 });
+      expect(await directory.goodTokens([principal.tokenId])).toEqual(
+        new Map([[principal.tokenId, { tenant, limits: { requestsPerMinute: 60 } }]]),
+      );
+      expect((await directory.tenants()).find(({ id }) => id === tenant)).toMatchObject({
+        limits,
+        effectiveLimits: { requestsPerMinute: 60 },
+      });
+      await directory.setLimits(tenant, {});
+      expect((await directory.authenticate(token))!.limits).toEqual({});
+    });
+
+    it("limits nobody who is not there", async () => {
+      const { directory } = await storeWorld(open);
+      const stranger = tenantId(unique("stranger"));
+      for (const call of [
+        () => directory.setLimits(stranger, {}),
+        () => directory.usage(stranger),
+        () => directory.moveTenant(stranger, "vip"),
+        () => directory.removeTenant(stranger),
+      ]) {
+        await expect(call()).rejects.toMatchObject({ name: "HAError", code: "NOT_FOUND" });
+      }
+    });
+
+    it("counts what a tenant has", async () => {
+      const { directory, tenant, accept, worker, claim } = await storeWorld(open);
+      const key = newKey();
+      await accept(key);
+      await accept(key);
+      await accept(newKey());
+      await claim(await worker(), key);
+      expect(await directory.usage(tenant)).toEqual({
+        sessions: 2,
+        runningRuns: 1,
+        queuedRuns: 2,
+        storageBytes: expect.any(Number),
+      });
+    });
+
+    it("removes a tenant that is disabled, with its tokens, sessions and runs, and gives its id to nobody", async () => {
+      const { directory, tenant, accept, ledger, sessions } = await storeWorld(open);
+      const token = newToken();
+      await directory.addToken(tenant, token, ["operator.admin"], "laptop");
+      const { tokenId } = (await directory.authenticate(token))!;
+      const run = await accept(newKey());
+      await expect(directory.removeTenant(tenant)).rejects.toMatchObject({ code: "REQUEST_CONFLICT" });
+      await directory.setDisabled(tenant, true);
+      await directory.removeTenant(tenant);
+      await directory.removeTenant(tenant); // again, as after a crash
+      expect((await directory.tenants()).map(({ id }) => id)).not.toContain(tenant);
+      expect((await directory.goodTokens([tokenId])).size).toBe(0);
+      expect(await ledger.get(tenant, run.runId)).toBeNull();
+      expect((await sessions.list(tenant, { limit: 10 }).catch(() => ({ sessions: [] }))).sessions).toEqual(
+        [],
+      );
+      await expect(directory.addTenant(tenant, "shared")).rejects.toMatchObject({ code: "REQUEST_CONFLICT" });
+      await expect(directory.setDisabled(tenant, false)).rejects.toMatchObject({ code: "NOT_FOUND" });
+    });
+
+    it("removes no tenant one of whose runs is being executed", async () => {
+      const { directory, tenant, accept, worker, claim, finish } = await storeWorld(open);
+      const key = newKey();
+      await accept(key);
+      const grant = await claim(await worker(), key);
+      await directory.setDisabled(tenant, true);
+      await expect(directory.removeTenant(tenant)).rejects.toMatchObject({ code: "REQUEST_CONFLICT" });
+      await finish(grant);
+      await directory.removeTenant(tenant);
     });
   });
 }

@@ -43,7 +43,7 @@ export async function answerRun(
   gateway: GatewayContext,
   { api, asked, principal, request, response }: Asked,
 ): Promise<void> {
-  const { tenant } = principal;
+  const { tenant, tokenId } = principal;
   const key = idempotencyKey(request);
   const runId = asRunId(api.prefix + (key ?? gateway.random.uuid()));
   const options = optionsOf(asked, modelOverride(request, principal));
@@ -70,7 +70,7 @@ export async function answerRun(
     };
     if (response.destroyed) return onGivenUp();
     const answer = new RunAnswer({
-      tenant,
+      tokenId,
       run: { id: runId, createdAt: Math.floor(run.acceptedAt / 1_000), model: asked.model },
       form: asked.form,
       stream: asked.stream,

@@ -57,7 +57,7 @@ function setup() {
   const onGivenUp = vi.fn();
   const tenant = tenantId("acme");
   const answer = new RunAnswer({
-    tenant,
+    tokenId: "00",
     run: { id: "run", createdAt: 0, model: "openclaw" },
     form: FORM,
     stream: true,

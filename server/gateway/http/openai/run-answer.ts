@@ -1,6 +1,5 @@
 import type { ServerResponse } from "node:http";
 import type { HAError } from "../../../core/errors.ts";
-import type { TenantId } from "../../../core/ids.ts";
 import type { RunWatcher } from "../../tenant-hub.ts";
 import type { RunEnd, RunView } from "../../run-view.ts";
 import { sendJson } from "../answer.ts";
@@ -13,7 +12,8 @@ import { type ApiError, errorAnswer, type ErrorAnswer, errorOfEnd } from "./erro
 const STUCK_TICKS = 4;
 
 export interface RunAnswerParts {
-  readonly tenant: TenantId;
+  /** By whose right the client waits, as `Principal.tokenId`. */
+  readonly tokenId: string;
   readonly run: AnsweredRun;
   readonly form: AnswerForm;
   readonly stream: boolean;
@@ -28,7 +28,7 @@ export interface RunAnswerParts {
  * reader costs no memory beyond the text itself.
  */
 export class RunAnswer implements RunWatcher, OpenAnswer {
-  readonly tenant: TenantId;
+  readonly tokenId: string;
   private readonly parts: RunAnswerParts;
   private readonly shown = new AppendedText();
   private view: RunView | null = null;
@@ -39,7 +39,7 @@ export class RunAnswer implements RunWatcher, OpenAnswer {
 
   constructor(parts: RunAnswerParts) {
     this.parts = parts;
-    this.tenant = parts.tenant;
+    this.tokenId = parts.tokenId;
     const { response, form, run, stream } = parts;
     response.on("error", () => undefined); // the client has gone: `close` says it
     response.once("close", () => this.giveUp());
