@@ -2,7 +2,8 @@ import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
 import path from "node:path";
 import { isHAError } from "../server/core/errors.ts";
-import { loadDeploymentFile } from "../server/deployment-config.ts";
+import { choiceOfFile, type TopologyChoice } from "../server/deployment-config/choice.ts";
+import { loadDeploymentFile } from "../server/deployment-config/load.ts";
 import { loadOpenClawConfig } from "../server/openclaw-config/load.ts";
 import { readFileIfThere } from "../server/supervisor/atomic-file.ts";
 import type { ApplyRequest } from "../server/supervisor/contract.ts";
@@ -13,15 +14,22 @@ import { installMissing, missingError, missingPrograms } from "../server/supervi
 import { readSecrets } from "../server/supervisor/secrets.ts";
 import type { DeploymentView } from "../server/supervisor/view.ts";
 import type { CliContext } from "./context.ts";
-import type { TopologyChoice, UpFlags } from "./desired-topology.ts";
-import { choiceOfEnvironment, choiceOfFlags, requireTopology, resolveTopology } from "./desired-topology.ts";
+import type { UpFlags } from "./desired-topology.ts";
+import {
+  choiceOfEnvironment,
+  choiceOfFlags,
+  refuseOtherTopology,
+  requireTopology,
+  resolveTopology,
+} from "./desired-topology.ts";
 import { findControlUi, namedControlUi } from "./find-control-ui.ts";
 import { statusText } from "./status-text.ts";
-import { order } from "./supervisor.ts";
+import { currentView, order } from "./supervisor.ts";
 
 export interface BringUpFlags extends UpFlags {
   readonly foreground?: boolean;
   readonly install?: boolean;
+  readonly plan?: boolean;
 }
 
 /**
@@ -35,7 +43,8 @@ export async function bringUp(
   flags: BringUpFlags,
 ): Promise<void> {
   const { output, signal } = context;
-  const request = await plan(context, topology, flags);
+  const request = await requestOf(context, topology, flags);
+  if (flags.plan === true) return tellPlan(context, request);
   await requirePrograms(context, request.desired, flags.install === true);
   const progress = (text: string): void => output.progress(text);
   try {
@@ -55,8 +64,18 @@ export async function bringUp(
   }
 }
 
+/** What `up` would do, and nothing of it done. @throws HAError CONFIG_INVALID as `up` would */
+async function tellPlan(context: CliContext, request: ApplyRequest): Promise<void> {
+  const [{ planChange }, { planText }] = await Promise.all([
+    import("../server/supervisor/plan.ts"),
+    import("./plan-text.ts"),
+  ]);
+  const plan = await planChange(context.deployment.dataDir, request, await currentView(context));
+  context.output.result(plan, planText);
+}
+
 /** What is asked for, with everything that it refers to read and checked. */
-async function plan(
+async function requestOf(
   context: CliContext,
   topology: string | undefined,
   flags: UpFlags,
@@ -66,13 +85,17 @@ async function plan(
   const choices: TopologyChoice[] = [
     choiceOfFlags(topology, flags, cwd),
     choiceOfEnvironment(env, cwd),
-    ...(configFile === null ? [] : [loadDeploymentFile(configFile, env)]),
+    ...(configFile === null ? [] : [choiceOfFile(loadDeploymentFile(configFile, env), configFile)]),
   ];
-  requireTopology(choices.find((choice) => choice.topology !== undefined)?.topology ?? "v2");
   const kept = (await readDeployment(deployment.dataDir))?.desired ?? null;
-  const { desired, urls } = resolveTopology(choices, kept);
+  const asked = choices.find((choice) => choice.topology !== undefined)?.topology;
+  refuseOtherTopology(kept, asked ?? kept?.topology ?? "v2", context.program);
+  requireTopology(asked ?? "v2");
+  const { desired, limits, tenants, urls } = resolveTopology(choices, kept);
   const config = await readConfig(context, known, desired);
   return {
+    tenants,
+    ...(limits === undefined ? {} : { limits }),
     desired: {
       ...desired,
       configRevision: config.revision,

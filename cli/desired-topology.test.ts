@@ -1,8 +1,10 @@
+import type { HAError } from "../server/core/errors.ts";
 import { describe, expect, it } from "vitest";
 import {
   choiceOfEnvironment,
   choiceOfFlags,
   DEFAULT_TOPOLOGY,
+  refuseOtherTopology,
   requireTopology,
   resolveTopology,
 } from "./desired-topology.ts";
@@ -11,7 +13,11 @@ const CWD = "/work";
 
 describe("what a deployment should become", () => {
   it("is the default when nothing is said", () => {
-    expect(resolveTopology([{}, {}], null)).toEqual({ desired: DEFAULT_TOPOLOGY, urls: {} });
+    expect(resolveTopology([{}, {}], null)).toEqual({
+      desired: DEFAULT_TOPOLOGY,
+      urls: {},
+      tenants: [],
+    });
   });
 
   it("takes flags over environment over file over what it was", () => {
@@ -70,6 +76,33 @@ describe("what a deployment should become", () => {
     });
   });
 
+  it("takes bucket, endpoint and region of S3 from wherever each is said", () => {
+    const file = { s3: { bucket: "b", region: "eu-1" } };
+    expect(resolveTopology([{ s3: { endpoint: "http://s3" } }, file], null).desired.objects).toEqual({
+      mode: "s3",
+      bucket: "b",
+      endpoint: "http://s3",
+      region: "eu-1",
+    });
+  });
+
+  it("goes back to the default where null is said", () => {
+    const kept = {
+      ...DEFAULT_TOPOLOGY,
+      redis: { mode: "external" },
+      objects: { mode: "s3", bucket: "b", endpoint: null, region: "r" },
+      openclawConfig: "/c.json",
+      dedicated: { vip: 2 },
+    } as const;
+    const file = { redisUrl: null, s3: null, openclawConfig: null, dedicated: {} };
+    expect(resolveTopology([{}, file], kept).desired).toEqual(DEFAULT_TOPOLOGY);
+    const env = { redisUrl: "redis://there" };
+    expect(resolveTopology([env, file], kept)).toMatchObject({
+      desired: { redis: { mode: "external" } },
+      urls: { redisUrl: "redis://there" },
+    });
+  });
+
   it("makes paths absolute", () => {
     expect(choiceOfFlags(undefined, { openclawConfig: "conf/openclaw.json" }, CWD)).toEqual({
       openclawConfig: "/work/conf/openclaw.json",
@@ -99,10 +132,33 @@ describe("what a deployment should become", () => {
     );
   });
 
+  it("refuses to become another topology, and names the commands that move the state", () => {
+    const hint = (kept: string, asked: string): unknown => {
+      try {
+        refuseOtherTopology({ ...DEFAULT_TOPOLOGY, topology: kept as "v2" }, asked, "openclaw-ha --name a");
+      } catch (error) {
+        return [(error as HAError).code, (error as HAError).message, (error as HAError).details["hint"]];
+      }
+      return null;
+    };
+    expect(hint("v2", "v2")).toBeNull();
+    expect(hint("v2", "v0")).toEqual([
+      "REQUEST_INVALID",
+      "this deployment is v2 and does not become v0 in place",
+      expect.stringMatching(
+        /`openclaw-ha --name a migrate export --to DIR .*`openclaw-ha --name a --name NEW up v0/,
+      ),
+    ]);
+    expect(hint("v0", "v2")).toEqual([
+      "REQUEST_INVALID",
+      "this deployment is v0 and does not become v2 in place",
+      expect.stringContaining("migrate run OPENCLAW_HOME`"),
+    ]);
+  });
+
   it("refuses flags of the other topologies", () => {
     expect(() => choiceOfFlags("v2", { users: "a,b" }, CWD)).toThrow(/--users belongs to v1/);
-    expect(() => choiceOfFlags("v2", { openclawHome: "x" }, CWD)).toThrow(
-      /--openclaw-home belongs to v0 and v1/,
-    );
+    const home = choiceOfFlags("v2", { openclawHome: "x" }, CWD);
+    expect(() => resolveTopology([home], null)).toThrow(/--openclaw-home\) belongs to v0 and v1/);
   });
 });

@@ -2,11 +2,13 @@ import { Command, CommanderError } from "commander";
 import { HAError } from "../server/core/errors.ts";
 import { acceptCommand } from "./commands/accept.ts";
 import { chaosCommand } from "./commands/chaos.ts";
+import { costCommand } from "./commands/cost.ts";
 import { doctorCommand } from "./commands/doctor.ts";
 import { downCommand } from "./commands/down.ts";
 import { drainCommand } from "./commands/drain.ts";
 import { envCommand } from "./commands/env.ts";
 import { loadtestCommand } from "./commands/loadtest.ts";
+import { initCommand } from "./commands/init.ts";
 import { logsCommand } from "./commands/logs.ts";
 import { runsCommand } from "./commands/runs.ts";
 import { scaleCommand } from "./commands/scale.ts";
@@ -25,6 +27,7 @@ export type ProgramOptions = Omit<ContextOptions, "globals" | "setExitCode">;
 
 /** Every command; the order is that of `--help`. Their work is imported when they run, so that help stays fast. */
 const COMMANDS: readonly ((context: CliContext) => Command)[] = [
+  initCommand,
   upCommand,
   downCommand,
   statusCommand,
@@ -40,6 +43,7 @@ const COMMANDS: readonly ((context: CliContext) => Command)[] = [
   loadtestCommand,
   acceptCommand,
   tenantCommand,
+  costCommand,
   serveCommand,
 ];
 

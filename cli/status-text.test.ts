@@ -40,6 +40,13 @@ worker   2      4       auto, 2 to 8
     expect(statusText(exampleView({ tenants }), EXAMPLE_NOW)).toContain("acme    shared (disabled)");
   });
 
+  it("shows the first of many tenants, and how many more there are", () => {
+    const tenants = Array.from({ length: 1_000 }, (_, n) => ({ id: `tenant-${n}`, pool: "shared" }));
+    const text = statusText(exampleView({ tenants }), EXAMPLE_NOW);
+    expect(text).toContain("tenant-19  shared\nand 980 more: openclaw-ha tenant list\n");
+    expect(text).not.toContain("tenant-20");
+  });
+
   it("says that nobody supervises what runs", () => {
     const view = exampleView({ phase: "degraded", supervisor: { pid: null } });
     expect(statusText(view, EXAMPLE_NOW)).toContain("no supervisor is running: `openclaw-ha up` starts one");

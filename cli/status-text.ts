@@ -30,8 +30,12 @@ export function statusText(view: DeploymentView, now: number): string {
   const stores = Object.entries(view.stores);
   if (stores.length > 0) lines.push("", table([["STORE", "MODE", "STATE", "PID"], ...stores.map(storeRow)]));
   if (view.tenants.length > 0) {
-    const rows = view.tenants.map(({ disabled, id, pool }) => [id, disabled ? `${pool} (disabled)` : pool]);
+    const rows = view.tenants
+      .slice(0, TENANTS_SHOWN)
+      .map(({ disabled, id, pool }) => [id, disabled ? `${pool} (disabled)` : pool]);
     lines.push("", table([["TENANT", "POOL"], ...rows]));
+    const more = view.tenants.length - rows.length;
+    if (more > 0) lines.push(`and ${more} more: openclaw-ha tenant list`);
   }
   if (view.scaling !== undefined && view.phase !== "stopped") {
     lines.push("", scalingText(view.scaling, now));
@@ -39,6 +43,9 @@ export function statusText(view: DeploymentView, now: number): string {
   if (view.phase !== "stopped") lines.push("", queueText(view.queue));
   return lines.join("\n");
 }
+
+/** A deployment of a thousand tenants is still to be seen at a glance. */
+const TENANTS_SHOWN = 20;
 
 const NO_UI = "none (npm install -g openclaw, or up --control-ui DIR)";
 

@@ -4,6 +4,9 @@ import { agentId } from "./core/ids.ts";
 /** Roles of a process that holds ports (`openclaw-ha serve ROLE`). */
 export type InstanceRole = "gateway" | "worker" | "control" | "all";
 
+/** Sessions that a worker executes at once, unless it is told otherwise. */
+export const DEFAULT_SLOTS = 64;
+
 export type LogLevel = "debug" | "info" | "warn" | "error" | "silent";
 const LOG_LEVELS: readonly LogLevel[] = ["debug", "info", "warn", "error", "silent"];
 
@@ -129,7 +132,7 @@ export function readInstanceConfig(role: InstanceRole, env: Environment): Instan
     demoModelUrl: read.url("OPENCLAW_HA_DEMO_MODEL_URL", ["http:", "https:"]),
     sharedPort: read.integer("OPENCLAW_HA_SHARED_PORT", 0, 0, 65_535) || null,
     controlUi: read.optional("OPENCLAW_HA_CONTROL_UI"),
-    slots: read.integer("OPENCLAW_HA_SLOTS", 64, 1, 4096),
+    slots: read.integer("OPENCLAW_HA_SLOTS", DEFAULT_SLOTS, 1, 4096),
     pools: readPools(read),
     drainGraceMs: read.integer("OPENCLAW_HA_DRAIN_GRACE_MS", 10_000, 0, 3_600_000),
   });

@@ -1,10 +1,13 @@
 import { expect, it, onTestFinished } from "vitest";
 import { startProbeServer } from "./probe-server.ts";
 
+const metrics = () => Promise.resolve("up 1\n");
+
 it("says whether the process is alive and why it is not ready, and nothing else", async () => {
   let failing: string[] = ["not registered"];
-  const probe = await startProbeServer({ host: "127.0.0.1", port: 0, failing: () => failing });
+  const probe = await startProbeServer({ metrics, host: "127.0.0.1", port: 0, failing: () => failing });
   onTestFinished(() => probe.close());
+  expect(await (await fetch(`${probe.url}/metrics`)).text()).toBe("up 1\n");
   const ask = async (path: string, method = "GET"): Promise<[number, string]> => {
     const response = await fetch(probe.url + path, { method });
     return [response.status, await response.text()];
@@ -19,11 +22,11 @@ it("says whether the process is alive and why it is not ready, and nothing else"
 });
 
 it("says which address is taken", async () => {
-  const first = await startProbeServer({ host: "127.0.0.1", port: 0, failing: () => [] });
+  const first = await startProbeServer({ metrics, host: "127.0.0.1", port: 0, failing: () => [] });
   onTestFinished(() => first.close());
   const { port } = new URL(first.url);
   await expect(
-    startProbeServer({ host: "127.0.0.1", port: Number(port), failing: () => [] }),
+    startProbeServer({ metrics, host: "127.0.0.1", port: Number(port), failing: () => [] }),
   ).rejects.toMatchObject({
     code: "CONFIG_INVALID",
     message: `cannot listen on 127.0.0.1:${port} (EADDRINUSE)`,

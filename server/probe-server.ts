@@ -5,6 +5,8 @@ import { HAError } from "./core/errors.ts";
 export interface ProbeOptions {
   readonly host: string;
   readonly port: number;
+  /** What the process tells Prometheus. */
+  readonly metrics: () => Promise<string>;
   /** Why the process may not be counted on now; empty when it may. */
   readonly failing: () => readonly string[];
 }
@@ -16,12 +18,20 @@ export interface ProbeServer {
 
 /**
  * What supervisors and orchestrators ask of a process that serves no clients: `GET /healthz` (alive) and
- * `GET /readyz` (does its work; the body says why not), as on gateways.
+ * `GET /readyz` (does its work; the body says why not), as on gateways, and `GET /metrics` (Prometheus text).
  * @throws HAError CONFIG_INVALID when the port is taken or may not be used
  */
-export async function startProbeServer({ failing, host, port }: ProbeOptions): Promise<ProbeServer> {
+export async function startProbeServer({ failing, host, metrics, port }: ProbeOptions): Promise<ProbeServer> {
   const server = createServer((request, response) => {
     const path = (request.url ?? "/").split("?", 1)[0];
+    if (path === "/metrics" && request.method === "GET") {
+      metrics().then(
+        (text) =>
+          response.writeHead(200, { "content-type": "text/plain; version=0.0.4; charset=utf-8" }).end(text),
+        () => response.writeHead(500).end(),
+      );
+      return;
+    }
     const reasons = path === "/readyz" ? failing() : [];
     const known = path === "/readyz" || path === "/healthz";
     const asked = request.method === "GET" || request.method === "HEAD";

@@ -2,6 +2,8 @@ import type { Environment, InstanceConfig, InstanceRole } from "./config.ts";
 import type { Logger } from "./ports/logger.ts";
 import { type LoadReporterDeps, reportLoad } from "./report-load.ts";
 import { startProbeServer, type ProbeServer } from "./probe-server.ts";
+import type { Tracing } from "./ports/tracing.ts";
+import { openTracing } from "./wiring-tracing.ts";
 import { openPorts, openWorkerParts, type Ports } from "./wiring.ts";
 
 export interface ServeOptions {
@@ -30,13 +32,14 @@ interface Served {
  */
 export async function serve(options: ServeOptions): Promise<void> {
   const { role, config, env, logger, signal } = options;
+  const tracing = await openTracing(env, { role, instance: config.instance, version: options.version });
   const ports = await openPorts(config, logger, env);
   const served: Served[] = [];
   try {
     // Work is drained before what lets it in: the last one started ends first.
     if (role === "control" || role === "all") served.push(await serveControl(ports, options));
-    if (role === "worker" || role === "all") served.push(await serveWorker(ports, options));
-    if (role === "gateway" || role === "all") served.push(await serveGateway(ports, options));
+    if (role === "worker" || role === "all") served.push(await serveWorker(ports, tracing, options));
+    if (role === "gateway" || role === "all") served.push(await serveGateway(ports, tracing, options));
     const url = served.find((part) => part.url !== null)?.url ?? null;
     logger.info("instance.ready", { role, url });
     options.onReady?.({ url });
@@ -44,12 +47,16 @@ export async function serve(options: ServeOptions): Promise<void> {
     logger.info("instance.draining", { role });
   } finally {
     for (const part of served.toReversed()) await part.drain();
-    await ports.close();
+    await Promise.all([ports.close(), tracing.close()]);
   }
   logger.info("instance.ended", { role });
 }
 
-async function serveGateway(ports: Ports, { config, role, version }: ServeOptions): Promise<Served> {
+async function serveGateway(
+  ports: Ports,
+  tracing: Tracing,
+  { config, role, version }: ServeOptions,
+): Promise<Served> {
   const { startGateway } = await import("./gateway/main.ts");
   const { instance, host, port, sharedPort, controlUi } = config;
   const settings = {
@@ -61,7 +68,7 @@ async function serveGateway(ports: Ports, { config, role, version }: ServeOption
     controlUi,
     allowedOrigins: ports.allowedOrigins,
   };
-  const gateway = await startGateway({ ...ports, settings });
+  const gateway = await startGateway({ ...ports, tracing, settings });
   const load = reporter(ports, role, {
     instance,
     pool: "gateway",
@@ -70,24 +77,36 @@ async function serveGateway(ports: Ports, { config, role, version }: ServeOption
   return { url: gateway.url, drain: () => together(gateway.drain(), load.stop()) };
 }
 
-async function serveWorker(ports: Ports, options: ServeOptions): Promise<Served> {
+async function serveWorker(ports: Ports, tracing: Tracing, options: ServeOptions): Promise<Served> {
   const { config, signal } = options;
   const { startWorker } = await import("./worker/main.ts");
   const { instance, pools, slots, drainGraceMs } = config;
-  const parts = await openWorkerParts(config, ports);
+  const parts = await openWorkerParts(config, { ...ports, tracing });
   const { agentTools } = await import("./agent-tools/registry.ts");
   const { tellParents } = await import("./subagents/tell-parents.ts");
   const { bodyStore } = await import("./bodies/body-store.ts");
   const withBodies = { ...ports, bodies: bodyStore(ports) };
   const agents = { tools: agentTools(withBodies), ended: tellParents(withBodies) };
-  const worker = await startWorker({ ...ports, ...parts, ...agents, instance, pools, slots, drainGraceMs });
-  const probe = await openProbe(options, () => (worker.workerId === null ? ["not registered"] : []));
-  await Promise.race([worker.registered(), aborted(signal)]); // a store that is away must not hold up the end
-  const load = reporter(ports, options.role, {
+  const worker = await startWorker({
+    ...ports,
+    ...parts,
+    ...agents,
+    tracing,
     instance,
-    pool: "worker",
-    read: () => ({ ...worker.load(), connections: 0 }),
+    pools,
+    slots,
+    drainGraceMs,
   });
+  const probe = await openProbe(ports, options, () => (worker.workerId === null ? ["not registered"] : []));
+  await Promise.race([worker.registered(), aborted(signal)]); // a store that is away must not hold up the end
+  // Those of a dedicated pool have room for its tenants alone: they say nothing of the pool that load sizes.
+  const load = pools.includes("shared")
+    ? reporter(ports, options.role, {
+        instance,
+        pool: "worker",
+        read: () => ({ ...worker.load(), connections: 0 }),
+      })
+    : NOTHING_TO_REPORT;
   const drain = (): Promise<void> => together(worker.drain(), load.stop()).finally(() => probe?.close());
   return { url: probe?.url ?? null, drain };
 }
@@ -96,7 +115,7 @@ async function serveControl(ports: Ports, options: ServeOptions): Promise<Served
   const { startControl } = await import("./control/main.ts");
   const { instance, pools } = options.config;
   const control = await startControl({ ...ports, instance, pools });
-  const probe = await openProbe(options, () => []);
+  const probe = await openProbe(ports, options, () => []);
   return { url: probe?.url ?? null, drain: () => control.close().finally(() => probe?.close()) };
 }
 
@@ -105,19 +124,26 @@ const reporter = (
   ports: Ports,
   role: InstanceRole,
   part: Pick<LoadReporterDeps, "instance" | "pool" | "read">,
-): { stop(): Promise<void> } =>
-  role === "all" ? { stop: () => Promise.resolve() } : reportLoad({ ...ports, ...part });
+): { stop(): Promise<void> } => (role === "all" ? NOTHING_TO_REPORT : reportLoad({ ...ports, ...part }));
+
+const NOTHING_TO_REPORT = { stop: () => Promise.resolve() };
 
 /** Side by side: what drains need not wait for the last report. */
 const together = async (...work: readonly Promise<void>[]): Promise<void> => void (await Promise.all(work));
 
 /** Processes without clients answer probes where they were given a port; in one with a gateway the gateway does. */
 async function openProbe(
+  { registry }: Ports,
   { config: { host, port }, role, signal }: ServeOptions,
   failing: () => readonly string[],
 ): Promise<ProbeServer | null> {
   if (port === 0 || role === "all") return null;
-  return startProbeServer({ host, port, failing: () => (signal.aborted ? ["draining"] : failing()) });
+  return startProbeServer({
+    host,
+    port,
+    metrics: () => registry.text(),
+    failing: () => (signal.aborted ? ["draining"] : failing()),
+  });
 }
 
 const aborted = (signal: AbortSignal): Promise<void> =>

@@ -44,6 +44,23 @@ export function supervisorDatabase(): SupervisorDatabase {
       }
     },
 
+    async ensureTenants({ limits, tenants, url }) {
+      const pool = postgresPool({ url, applicationName: "supervisor", maxConnections: 1, role: null });
+      try {
+        const directory = postgresTenantDirectory({ pool });
+        if (limits !== undefined) await directory.setDefaultLimits(limits);
+        const added = await directory.ensureTenants(
+          tenants.map(({ id, ...tenant }) => ({ ...tenant, id: tenantId(id) })),
+        );
+        const wanted = new Map(tenants.map(({ id, pool: of }) => [id, of]));
+        const known = await directory.tenants();
+        const elsewhere = known.filter(({ id, pool: of }) => (wanted.get(id) ?? of) !== of);
+        return { added, elsewhere: elsewhere.map(({ id, pool: of }) => ({ id, pool: of })) };
+      } finally {
+        await pool.end();
+      }
+    },
+
     async saveSizes({ url, wishes }) {
       const pool = postgresPool({ url, applicationName: "supervisor", maxConnections: 1, role: null });
       try {

@@ -14,6 +14,8 @@ import type { Environment, InstanceConfig, LogLevel, ObjectsConfig } from "./con
 import type { AgentCatalog } from "./core/catalog.ts";
 import type { ConfigView } from "./core/config-view.ts";
 import { loadOpenClawConfig } from "./openclaw-config/load.ts";
+import { metricsRegistry, type MetricsRegistry } from "./metrics/registry.ts";
+import { timedPort } from "./metrics/timed-port.ts";
 import type { AgentRuntime } from "./ports/agent-runtime.ts";
 import type { Clock } from "./ports/clock.ts";
 import type { CronStore } from "./ports/cron-store.ts";
@@ -28,6 +30,7 @@ import type { RunQueue } from "./ports/run-queue.ts";
 import type { ScalingStore } from "./ports/scaling-store.ts";
 import type { SecretVault } from "./ports/secret-vault.ts";
 import type { SessionStore } from "./ports/session-store.ts";
+import type { Tracing } from "./ports/tracing.ts";
 import type { SubagentStore } from "./ports/subagent-store.ts";
 import { sharedElseOwn } from "./rate-limiting.ts";
 import type { KeepLease } from "./worker/keep-lease.ts";
@@ -48,6 +51,8 @@ export interface Ports {
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
+  /** What the process tells Prometheus; calls to the stores are measured in it. */
+  readonly registry: MetricsRegistry;
   readonly catalog: AgentCatalog;
   readonly configView: ConfigView;
   /** Where browsers may come from beside the gateways' own addresses. */
@@ -90,24 +95,29 @@ export async function openPorts(config: InstanceConfig, logger: Logger, env: Env
     maxConnections: POSTGRES_CONNECTIONS,
   });
   const shared = { clock, random, logger };
+  const stored = { pool, ...(catalog.queueCap === null ? {} : { maxQueuedPerSession: catalog.queueCap }) };
   const [queue, bus, objects, rateLimiter] = await Promise.all([
     openQueue(config, catalog, shared),
     openBus(config, shared),
     openObjects(config.objects, shared),
     openRateLimiter(config, shared),
   ]);
+  const registry = metricsRegistry(config.instance, { process: true });
+  const onPostgres = <Port extends object>(name: string, port: Port): Port =>
+    timedPort(port, name, "postgres", registry);
   return {
     ...shared,
-    ledger: postgresRunLedger({ pool }),
-    sessions: postgresSessionStore({ pool, random }),
-    directory: postgresTenantDirectory({ pool }),
-    scaling: postgresScalingStore({ pool }),
-    cron: postgresCronStore({ pool }),
-    subagents: postgresSubagentStore({ pool }),
-    queue,
-    bus,
-    objects,
-    rateLimiter,
+    registry,
+    ledger: onPostgres("ledger", postgresRunLedger(stored)),
+    sessions: onPostgres("sessions", postgresSessionStore({ pool, random })),
+    directory: onPostgres("directory", postgresTenantDirectory({ pool })),
+    scaling: onPostgres("scaling", postgresScalingStore({ pool })),
+    cron: onPostgres("cron", postgresCronStore(stored)),
+    subagents: onPostgres("subagents", postgresSubagentStore(stored)),
+    queue: timedPort(queue, "queue", "redis", registry),
+    bus: timedPort(bus, "bus", config.natsUrl === null ? "redis" : "nats", registry),
+    objects: timedPort(objects, "objects", "objects", registry),
+    rateLimiter: timedPort(rateLimiter, "rateLimiter", "redis", registry),
     vault: configSecretVault(providerKeys),
     catalog,
     configView: view,
@@ -179,11 +189,17 @@ async function openObjects(config: ObjectsConfig, shared: Shared): Promise<Objec
 /** What only a worker needs: the agent, and the thread that keeps its lease. */
 export async function openWorkerParts(
   config: InstanceConfig,
-  { clock, random, logger, catalog }: Shared & Pick<Ports, "catalog">,
+  {
+    clock,
+    random,
+    logger,
+    catalog,
+    tracing,
+  }: Shared & Pick<Ports, "catalog"> & { readonly tracing: Tracing },
 ): Promise<{ readonly runtime: AgentRuntime; readonly keepLease: KeepLease }> {
   const { embeddedAgentRuntime } = await import("./adapters/embedded-agent/agent-runtime.ts");
   const { threadKeeper } = await import("./worker/keep-lease-thread.ts");
-  const runtime = embeddedAgentRuntime({ clock, random, logger });
+  const runtime = embeddedAgentRuntime({ clock, random, logger, tracing });
   // In the background, and told by a log line where it fails: else the first run pays for it.
   void runtime.warmUp([...new Set(catalog.models.map(({ api }) => api))]);
   return {

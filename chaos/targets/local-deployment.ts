@@ -36,7 +36,7 @@ export interface LocalDeployment {
 }
 
 /** What a chaos client may do: what the traffic needs and no more. */
-const SCOPES = ["operator.read", "operator.write"];
+const SCOPES = ["operator.admin"];
 const TOKEN_LABEL = "chaos";
 
 /** @throws HAError NOT_RUNNING where no deployment was started in that folder */

@@ -1,8 +1,9 @@
 import { describe, expect, it } from "vitest";
+import { parseDirectives } from "../../server/demo-model/directives.ts";
 import { seededRandom } from "../../server/testing/seeded-random.ts";
 import type { TrafficSpec } from "../scenario.ts";
 import { MAIN_TRAFFIC } from "../scenarios/traffic.ts";
-import { type Action, type PlanOptions, planTraffic, type TrafficPlan } from "./plan.ts";
+import { type Action, type PlanOptions, planTraffic, subagentOf, type TrafficPlan } from "./plan.ts";
 
 const ALL: TrafficSpec = { ...MAIN_TRAFFIC, perSecond: 50 };
 
@@ -76,6 +77,26 @@ describe("a traffic plan", () => {
       expect(involved.map((who) => made.clients[who]?.tenant)).toEqual(involved.map(() => tenant));
       expect(twin).not.toBe(client);
     }
+  });
+
+  it("has subagents and cron jobs where they are asked for, named so that nothing takes them for a run", () => {
+    const made = plan({ spec: { ...ALL, mix: { ...ALL.mix, cronJobs: 0.2, subagents: 0.3 } } });
+    const jobs = made.actions.filter((action) => action.kind === "cron");
+    const spawning = sends(made).filter(({ message }) => message.intent === "subagent");
+    expect(jobs.length).toBeGreaterThan(50);
+    expect(spawning.length).toBeGreaterThan(50);
+    for (const { dueAfterMs, message } of jobs) {
+      expect(dueAfterMs).toBeGreaterThanOrEqual(0);
+      expect(message.text).toContain(message.words);
+      expect(message.words).not.toContain(`<${message.key}>`);
+    }
+    for (const { message } of spawning) {
+      const { directives, rest } = parseDirectives(message.text);
+      const [call] = directives.flatMap(({ tools }) => tools);
+      expect(call).toMatchObject({ name: "sessions_spawn", args: { label: subagentOf(message.key) } });
+      expect(rest).toBe(message.words);
+    }
+    expect(plan().actions.some(({ kind }) => kind === "cron")).toBe(false);
   });
 
   it("sends the messages of a model's bad time with its directives", () => {

@@ -9,6 +9,26 @@ export interface Promised {
   readonly times: number;
 }
 
+/** Why this history cannot prove it: the traffic had such things, and none came about. */
+export function doubtsInBackground(facts: Facts): string[] {
+  const { operations } = facts;
+  const jobs = operations.filter(({ method }) => method === "cron");
+  const spawning = operations.filter(({ intent }) => intent === "subagent");
+  return [
+    ...(jobs.length > 0 && !jobs.some(({ outcome }) => outcome === "ok")
+      ? [`none of ${jobs.length} cron jobs was accepted`]
+      : []),
+    ...(spawning.length > 0 &&
+    !spawning.some(({ key, tenant }) => hasSpawned(nameOf(tenant, key ?? ""), facts))
+      ? [`none of ${spawning.length} runs has spawned a subagent`]
+      : []),
+  ];
+}
+
+/** The tool said so: a session has room for so many at once, and a run may be stopped before. */
+const hasSpawned = (run: string, { rowsOfRun }: Facts): boolean =>
+  rowsOfRun.get(run)?.some(({ role, text }) => role === "toolResult" && text.includes('"accepted"')) ?? false;
+
 /**
  * What the runs of the history owe without a client that asks for it: the message of each cron job that was acknowledged,
  * and the announcement, with the answer, of each subagent that a run has spawned.
@@ -27,7 +47,7 @@ export function promisedInBackground(facts: Facts): Promised[] {
   for (const [name, sends] of facts.sends) {
     const [send] = sends.filter(({ intent, outcome }) => intent === "subagent" && outcome === "ok");
     const run = facts.runs.get(name);
-    if (send === undefined || run?.status !== "succeeded") continue;
+    if (send === undefined || run === undefined || !hasSpawned(name, facts)) continue;
     const child = subagentOf(run.runId);
     // The answer repeats the name; it ends where the name does, as keys may begin alike.
     const isAbout = new RegExp(`^task: ${child}$[^]*You said:[^]*${child} `, "m");

@@ -131,10 +131,52 @@ export const BROKEN: readonly (readonly [PromiseName, string, Breaking])[] = [
     (_, { merged }) => void (merged().text = "an answer"),
   ],
   [
+    "no-lost-ack",
+    "an answer that is not to what was steered in last",
+    (_, { merged, row, sent }) => {
+      const { asked } = sent(merged().runId);
+      const more = `${asked.words} and more`;
+      [asked.words, asked.text] = [more, more];
+      row(({ messageId }) => messageId === `${merged().runId}:user`).text = more;
+    },
+  ],
+  [
+    "no-lost-ack",
+    "a cron job that never ran",
+    (_, { add, run, sent }) => {
+      const { asked, answer } = sent(run(0).runId);
+      add({ ...asked, op: 9_001, method: "cron", key: "job", words: "cron-job" });
+      add({ ...answer, op: 9_001, status: null, runId: null });
+    },
+  ],
+  [
+    "no-lost-ack",
+    "a subagent whose end is told nowhere",
+    (_, { row, sent }) => {
+      const told = row(({ role }) => role === "toolResult");
+      told.text = '{"status":"accepted"}';
+      sent(String(told.runId)).asked.intent = "subagent";
+    },
+  ],
+  [
     "idempotent",
     "a message that joined another turn and stands nowhere",
     (_, { merged, row }) =>
       void (row(({ messageId }) => messageId === `${merged().runId}:user`).text = "gone"),
+  ],
+  [
+    "idempotent",
+    "a cron job that ran twice",
+    ({ stores }, { add, run, sent }) => {
+      const { asked, answer } = sent(run(0).runId);
+      const { sessionKey, tenant } = asked;
+      const said = stores.rows.filter(
+        (row) => row.tenant === tenant && row.sessionKey === sessionKey && row.role === "user",
+      );
+      for (const row of said.slice(0, 2)) row.text += " cron-job";
+      add({ ...asked, op: 9_001, method: "cron", key: "job", words: "cron-job" });
+      add({ ...answer, op: 9_001, status: null, runId: null });
+    },
   ],
   [
     "idempotent",

@@ -9,7 +9,7 @@ import {
   shown,
 } from "./facts.ts";
 import { findings } from "./assumptions.ts";
-import { promisedInBackground } from "./background.ts";
+import { doubtsInBackground, promisedInBackground } from "./background.ts";
 import type { StoredRun } from "../stores/snapshot.ts";
 import type { Validator } from "./validator.ts";
 
@@ -64,7 +64,7 @@ export const noLostAck: Validator = {
       if (times === 0) found.broken(`${what} was owed and stands nowhere`);
     }
     for (const events of facts.heard.values()) judgeEnds(events.filter(isEnd), facts, found);
-    return found.judgement("acknowledged sends");
+    return found.judgement("acknowledged sends", doubtsInBackground(facts));
   },
 };
 

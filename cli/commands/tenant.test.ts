@@ -65,7 +65,7 @@ describe("openclaw-ha tenant", () => {
   it("warns of a pool that no worker of `up` serves", async () => {
     const { cli, directory } = setup();
     const { stderr } = await cli("add", "acme", "--pool", "vip");
-    expect(stderr).toContain("OPENCLAW_HA_POOLS");
+    expect(stderr).toContain("pools.dedicated");
     expect(await directory.tenants()).toMatchObject([{ id: "acme", pool: "vip" }]);
   });
 

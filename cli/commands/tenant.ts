@@ -41,7 +41,7 @@ Examples:
       const added = await withDirectory(context, (opened) => addTenant(opened, tenantId(id), pool));
       if (pool !== SHARED_POOL) {
         output.warning(
-          `runs of ${id} wait until a worker serves pool ${pool} (OPENCLAW_HA_POOLS); those of \`up\` serve ${SHARED_POOL}`,
+          `runs of ${id} wait until a worker serves pool ${pool} (pools.dedicated of openclaw-ha.yaml)`,
         );
       }
       output.progress(`tenant ${id} is added; its token, shown this once:`);

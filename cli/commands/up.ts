@@ -6,6 +6,7 @@ import { parseInteger } from "../duration.ts";
 interface Flags extends UpFlags {
   readonly foreground?: boolean;
   readonly install?: boolean;
+  readonly plan?: boolean;
 }
 
 const POOL_MAX = 256;
@@ -32,11 +33,14 @@ export const upCommand = (context: CliContext): Command =>
     .option("--s3-region <name>", "its region (default: us-east-1)")
     .option("--control-ui <dir>", "OpenClaw's built Control UI (default: that of an installed openclaw)")
     .option("--install", "install what is missing with the system's package manager")
+    .option("--plan", "show what would change, and change nothing")
     .option("--foreground", "show the dashboard, and stop the deployment when it ends")
     .addHelpText(
       "after",
       `
-What is not said stays as it was; on a first start the defaults hold. Passwords in URLs are better given as
+Flags go over OPENCLAW_HA_* variables, these over openclaw-ha.yaml (\`openclaw-ha init\` writes one), and this over what
+the deployment had; on a first start the defaults hold. A change touches what it is about: the other instances go on as
+the processes that they are. While one \`up\` is at work another one is refused with exit code 75. Passwords in URLs are better given as
 OPENCLAW_HA_POSTGRES_URL, OPENCLAW_HA_REDIS_URL and OPENCLAW_HA_NATS_URL: arguments are visible to everyone.
 Ctrl-C stops waiting, not the start: see \`openclaw-ha status\`, go on with \`up\`, or end it with \`down\`.`,
     )

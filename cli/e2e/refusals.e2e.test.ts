@@ -1,8 +1,10 @@
 import { execFileSync } from "node:child_process";
-import { mkdir, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
+import { newDeployment } from "../../server/supervisor/deployment.ts";
 import { PROGRAM, startDeployment, type TestDeployment } from "../../server/testing/deployment.ts";
+import { DEFAULT_TOPOLOGY } from "../desired-topology.ts";
 
 /** A deployment that is never brought up: everything here is refused before anything starts. */
 let deployment: TestDeployment;
@@ -46,6 +48,17 @@ describe("exit code 2: usage", () => {
     const { code, hint, message: told } = await refused(args, 2);
     expect(code).toBe("REQUEST_INVALID");
     expect(`${told} ${hint ?? ""}`).toMatch(message);
+  });
+
+  it("another topology than the deployment's: the commands that move the state are named", async () => {
+    const dir = join(deployment.folder, "moved");
+    await mkdir(dir);
+    const state = { ...newDeployment("default", "an-id"), desired: DEFAULT_TOPOLOGY };
+    await writeFile(join(dir, "deployment.json"), JSON.stringify(state));
+    const { hint, message } = await refused(["--data-dir", dir, "up", "v0"], 2);
+    expect(message).toBe("this deployment is v2 and does not become v0 in place");
+    expect(hint).toContain(`--data-dir ${dir} migrate export --to DIR`);
+    expect(await readdir(dir)).toEqual(["deployment.json"]);
   });
 });
 
@@ -156,12 +169,25 @@ describe("exit code 78: configuration", () => {
     expect(text).toContain(inFile);
   });
 
-  it("a data directory of a newer release, which stays as it is", async () => {
-    const dir = join(deployment.folder, "newer");
+  it.each([
+    ["of a newer release", "deployment.json", '{ "version": 4711 }', "was written by a newer release", UP],
+    ["with newer secrets", "secrets.json", '{ "version": 4711 }', "was written by a newer release", UP],
+    [
+      "whose state was written half",
+      "deployment.json",
+      '{ "version": 1, "nam',
+      "is damaged",
+      [...UP, "--plan"],
+    ],
+  ])("a data directory %s, which stays as it is", async (name, file, content, message, command) => {
+    const dir = join(deployment.folder, name.replaceAll(" ", "-"));
     await mkdir(dir);
-    await writeFile(join(dir, "deployment.json"), '{ "version": 4711, "name": "default" }');
-    const { text } = await refused(["--data-dir", dir, ...UP], 78);
-    expect(text).toMatch(/newer/);
+    await writeFile(join(dir, file), content);
+    const { hint, text } = await refused(["--data-dir", dir, ...command], 78);
+    expect(text).toContain(`${join(dir, file)} ${message}`);
+    expect(hint).toContain("another --name");
+    expect(await readdir(dir)).toEqual([file]);
+    expect(await readFile(join(dir, file), "utf8")).toBe(content);
   });
 });
 

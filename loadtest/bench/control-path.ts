@@ -87,6 +87,7 @@ export async function openControlPath(options: ControlPathOptions): Promise<Cont
     ...shared,
     bodies: gatewayBodies({ objects, clock, logger }),
     limits: DEFAULT_LIMITS,
+    metrics: { limited: () => undefined },
     tenantLimits: { admit: () => Promise.resolve() },
   });
 

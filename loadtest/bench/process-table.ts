@@ -26,6 +26,18 @@ export function residentBytes(pid: number): number {
   return Number(kilobytes) * 1_024;
 }
 
+/** Memory of the processes given and all their descendants in bytes; a page that several share counts once in all. */
+export function proportionalBytes(roots: readonly number[]): number {
+  const kilobytes = withDescendants(roots).map(({ pid }) => {
+    try {
+      return Number(/^Pss:\s+(\d+) kB$/mu.exec(readFileSync(`/proc/${pid}/smaps_rollup`, "utf8"))?.[1] ?? 0);
+    } catch {
+      return 0; // ended while we looked
+    }
+  });
+  return kilobytes.reduce((sum, size) => sum + size, 0) * 1_024;
+}
+
 function withDescendants(roots: readonly number[]): ProcessEntry[] {
   const all = processes();
   const wanted = new Set(roots);

@@ -75,7 +75,7 @@ export async function runAgentLoop(
     await progress.checkpoint(callsAnswered > 0 ? "steer" : undefined);
     throwIfHandedOver(signal);
     if (signal.aborted) continue;
-    if (isContextFull(turn, progress.messages)) {
+    if (turn.compaction.isProactive && isContextFull(turn, progress.messages)) {
       const shortened = await compactContext(deps, { turn, io, progress, signal });
       if (shortened.kind === "compacted") ({ turn } = shortened);
       if (signal.aborted) continue;

@@ -6,7 +6,6 @@ import {
   contextTokens,
   estimateTokens,
   type ContextHistory,
-  KEEP_RECENT_TOKENS,
   planCompaction,
   reserveTokens,
 } from "../core/compaction.ts";
@@ -101,10 +100,10 @@ export async function compactContext(
   return { kind: "compacted", turn: compacted, compaction };
 }
 
-/** OpenClaw's default; less where a model's window is so small that it would be no compaction. */
-function keepTokensOf({ models }: AgentTurn): number {
+/** As configured; less where a model's window is so small that it would be no compaction. */
+function keepTokensOf({ models, compaction }: AgentTurn): number {
   const window = models[0]?.contextWindow ?? Number.POSITIVE_INFINITY;
-  return Math.min(KEEP_RECENT_TOKENS, Math.floor((window - reserveTokens(window)) / 2));
+  return Math.min(compaction.keepRecentTokens, Math.floor((window - reserveTokens(window)) / 2));
 }
 
 const draft = ({ firstKept }: CompactionPlan, summary: string, tokensBefore: number): Compaction => ({
@@ -153,8 +152,8 @@ async function summaryOf(
 const QUESTION_RATIO = 0.5;
 
 /** Parts that a model can read at once: a history from before compaction was known may be longer than its window. */
-function partsOf(messages: readonly TranscriptMessage[], { models }: AgentTurn): TranscriptMessage[][] {
-  const limit = (models[0]?.contextWindow ?? Number.POSITIVE_INFINITY) * QUESTION_RATIO;
+function partsOf(messages: readonly TranscriptMessage[], turn: AgentTurn): TranscriptMessage[][] {
+  const limit = (writersOf(turn)[0]?.contextWindow ?? Number.POSITIVE_INFINITY) * QUESTION_RATIO;
   const parts: TranscriptMessage[][] = [];
   let tokens = Number.POSITIVE_INFINITY;
   for (const message of messages) {
@@ -169,10 +168,21 @@ function partsOf(messages: readonly TranscriptMessage[], { models }: AgentTurn):
   return parts;
 }
 
+/** Who writes the summaries. */
+const writersOf = ({ models, compaction }: AgentTurn): AgentTurn["models"] =>
+  compaction.model === null ? models : [compaction.model];
+
 async function ask(deps: CompactContextDeps, attempt: Attempt, request: SummaryRequest): Promise<Summary> {
   const { turn, io, progress, signal } = attempt;
   const answer = await deps.askModel({
-    turn: { ...turn, sampling: {}, tools: [], agent: { ...turn.agent, systemPrompt: SUMMARY_SYSTEM_PROMPT } },
+    turn: {
+      ...turn,
+      models: writersOf(turn),
+      thinking: turn.compaction.thinkingLevel ?? turn.thinking,
+      sampling: {},
+      tools: [],
+      agent: { ...turn.agent, systemPrompt: SUMMARY_SYSTEM_PROMPT },
+    },
     messages: [{ role: "user", content: summaryPrompt(request), timestamp: deps.clock.now() }],
     callsAnswered: progress.messages.length,
     io,

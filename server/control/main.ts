@@ -1,4 +1,5 @@
 import type { AgentCatalog } from "../core/catalog.ts";
+import type { MetricsRegistry } from "../metrics/registry.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { CronStore } from "../ports/cron-store.ts";
 import type { TenantDirectory } from "../ports/directory.ts";
@@ -52,6 +53,7 @@ export interface ControlDeps {
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
+  readonly registry?: MetricsRegistry;
   /** Name of the process over its lives, `control-1`. */
   readonly instance: string;
   /** Pools that exist by configuration; those of live workers are found. */

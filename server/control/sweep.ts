@@ -1,6 +1,7 @@
 import { asHAError } from "../core/errors.ts";
 import type { WorkerId } from "../core/ids.ts";
 import { ATTEMPT_STRIDE, type RunEvent, runSeqOf } from "../core/run-event.ts";
+import type { MetricsRegistry } from "../metrics/registry.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { EventBus } from "../ports/event-bus.ts";
 import type { Logger } from "../ports/logger.ts";
@@ -18,6 +19,8 @@ export interface SweeperDeps {
   readonly bus: Pick<EventBus, "publish">;
   readonly clock: Clock;
   readonly logger: Logger;
+  /** Of the process; absent: nothing is counted. */
+  readonly registry?: Pick<MetricsRegistry, "count">;
   /** Pools that are looked at even where no live worker serves them. */
   readonly pools: readonly string[];
 }
@@ -48,7 +51,7 @@ export interface Sweeper {
 }
 
 export function sweeper(deps: SweeperDeps): Sweeper {
-  const { ledger, queue, bus, clock, logger } = deps;
+  const { ledger, queue, bus, clock, logger, registry } = deps;
   const knownPools = new Set(deps.pools);
   /** Since when a taker has been unknown to the ledger, in monotonic milliseconds. */
   const unknownSince = new Map<WorkerId, number>();
@@ -65,6 +68,8 @@ export function sweeper(deps: SweeperDeps): Sweeper {
   return {
     async sweep() {
       const report = await ledger.sweep();
+      if (report.deadWorkers.length > 0) registry?.count("workersDead", {}, report.deadWorkers.length);
+      if (report.buried.length > 0) registry?.count("runsBuried", {}, report.buried.length);
       // Before the wake-ups: what the dead worker had taken is free then, and is not merely marked.
       for (const { worker, pools } of report.deadWorkers) {
         logger.warn("sweep.worker_dead", { worker, pools });

@@ -1,3 +1,4 @@
+import type { CompactionPolicy } from "./compaction.ts";
 import type { AgentId } from "./ids.ts";
 import type { LaneWidths } from "./lane.ts";
 import type { QueueMode } from "./queue-mode.ts";
@@ -58,6 +59,9 @@ export interface AgentCatalog {
   readonly models: readonly ModelSpec[];
   readonly laneWidths: LaneWidths;
   readonly queueMode: QueueMode;
+  /** Messages that may wait in one session before the next is refused; null: the store's own limit. */
+  readonly queueCap: number | null;
+  readonly compaction: CompactionPolicy;
   /** Default deadline of a run in milliseconds. */
   readonly runTimeoutMs: number;
   readonly subagents: {

@@ -4,8 +4,25 @@ import type { TranscriptMessage } from "./transcript.ts";
 /** Tokens of a model's window that are kept free for its answer, as far as OpenClaw keeps them: never above a quarter. */
 const RESERVE_TOKENS = 20_000;
 const RESERVE_MAX_RATIO = 0.25;
-/** Tokens of the newest messages that an automatic compaction leaves as they are; OpenClaw's default. */
-export const KEEP_RECENT_TOKENS = 20_000;
+/** How sessions are compacted: `agents.defaults.compaction` of openclaw.json. */
+export interface CompactionPolicy {
+  /** False: only when a provider calls the context too long, and by command. */
+  readonly isProactive: boolean;
+  /** Tokens of the newest messages that an automatic compaction leaves as they are. */
+  readonly keepRecentTokens: number;
+  /** `provider/model` that writes the summaries, and no other; null: the models of the run. */
+  readonly model: string | null;
+  /** Of the summaries; null: that of the run. */
+  readonly thinkingLevel: string | null;
+}
+
+/** As OpenClaw's. */
+export const DEFAULT_COMPACTION: CompactionPolicy = {
+  isProactive: true,
+  keepRecentTokens: 20_000,
+  model: null,
+  thinkingLevel: null,
+};
 /** What an image counts as, as in OpenClaw. */
 const IMAGE_TOKENS = 2_000;
 const CHARACTERS_PER_TOKEN = 4;

@@ -21,6 +21,8 @@ export const ERROR_CATALOG = {
   CONFIG_INVALID: { wireCode: "INVALID_REQUEST", retryable: false, exitCode: 78 },
   /** A limit was reached; nothing was accepted, and a later retry may be. */
   OVERLOADED: { wireCode: "UNAVAILABLE", retryable: true, exitCode: 75 },
+  /** Somebody else is changing the same thing at this moment; nothing was done. */
+  BUSY: { wireCode: "UNAVAILABLE", retryable: true, exitCode: 75 },
   /** The process is draining; another one serves the same request. */
   DRAINING: { wireCode: "UNAVAILABLE", retryable: true, exitCode: 75 },
   /** A newer holder has the session: the caller must stop writing at once. */

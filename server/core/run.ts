@@ -55,6 +55,8 @@ export interface RunOptions {
   readonly requesterConnId?: string;
   /** Client id of that connection, named where messages are collected: `openclaw-tui`. */
   readonly sender?: string;
+  /** W3C `traceparent` under which the run's execution is traced. */
+  readonly traceparent?: string;
 }
 
 /** How a run ended, as it is stored and as `send --json`, `agent` and `agent.wait` report it. */

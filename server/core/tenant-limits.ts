@@ -1,4 +1,4 @@
-import { HAError } from "./errors.ts";
+import { HAError, isHAError } from "./errors.ts";
 
 /** What a tenant can be limited in; the names are those of openclaw-ha.yaml and of the database. */
 export const LIMIT_NAMES = [
@@ -66,3 +66,10 @@ export function limitReached(reason: keyof typeof REACHED, retryAfterMs?: number
 
 export const isLimitReason = (reason: string): reason is LimitReason =>
   reason in REACHED && reason !== "tenant-requests" && reason !== "tenant-tokens";
+
+/** The limit that an error tells of; null for other errors. */
+export function limitReason(error: unknown): string | null {
+  if (!isHAError(error, "OVERLOADED")) return null;
+  const { reason } = error.details;
+  return typeof reason === "string" && reason in REACHED ? reason : null;
+}

@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { batcher } from "../core/batcher.ts";
 import { findAgent, findModel, type AgentCatalog } from "../core/catalog.ts";
 import { laneOfSession } from "../core/lane.ts";
-import { HAError } from "../core/errors.ts";
+import { asHAError, HAError } from "../core/errors.ts";
 import {
   type AgentId,
   type RunId,
@@ -16,7 +16,7 @@ import type { QueueMode } from "../core/queue-mode.ts";
 import { agentOfSessionKey, canonicalSessionKey } from "../core/session-key.ts";
 import { type MediaFact, mediaFields } from "../core/media.ts";
 import type { TranscriptMessage } from "../core/transcript.ts";
-import { limitReached } from "../core/tenant-limits.ts";
+import { limitReached, limitReason } from "../core/tenant-limits.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { EventBus } from "../ports/event-bus.ts";
 import type { Logger } from "../ports/logger.ts";
@@ -24,10 +24,12 @@ import type { Random } from "../ports/random.ts";
 import type { AcceptAnswer, AcceptRequest, RunLedger } from "../ports/run-ledger.ts";
 import type { ReadySession, RunQueue } from "../ports/run-queue.ts";
 import type { ObjectStore } from "../ports/object-store.ts";
+import { noTracing, type Tracing } from "../ports/tracing.ts";
 import type { SessionStore } from "../ports/session-store.ts";
 import type { Bodies } from "./bodies.ts";
 import { storeAttachments } from "./store-attachments.ts";
 import { requestConflict, unknownAgent } from "./protocol/errors.ts";
+import type { GatewayMetrics } from "./metrics.ts";
 import type { GatewayTenantLimits } from "./tenant-limits.ts";
 import type { GatewayLimits } from "./protocol/limits.ts";
 import { backlogGuard, refusalMemory } from "./rate-limit.ts";
@@ -55,6 +57,8 @@ export interface SendRequest {
    * turn of its own, for those who wait for the answer to just this message.
    */
   readonly queueMode?: QueueMode | "session";
+  /** W3C trace context that came with the request. */
+  readonly traceparent?: string | undefined;
 }
 
 export interface AcceptedRun {
@@ -89,12 +93,15 @@ export interface RunAcceptorDeps {
   readonly logger: Logger;
   readonly limits: GatewayLimits;
   readonly tenantLimits: Pick<GatewayTenantLimits, "admit">;
+  readonly metrics: Pick<GatewayMetrics, "limited">;
+  readonly tracing?: Tracing;
 }
 
 const OVERLOAD_RETRY_MS = 1_000;
 
 export function runAcceptor(deps: RunAcceptorDeps): RunAcceptor {
   const { ledger, queue, bus, bodies, catalog, clock, random, logger, limits } = deps;
+  const { tracing = noTracing } = deps;
   const refused = refusalMemory(clock);
   const backlog = backlogGuard({ limit: limits.tenantBacklog, clock });
   const accepts = batcher<AcceptRequest, AcceptAnswer>({
@@ -188,6 +195,34 @@ export function runAcceptor(deps: RunAcceptorDeps): RunAcceptor {
     }
   };
 
+  /** Executing the run is traced under the span of its acceptance; where nothing is traced nothing is kept. */
+  const traced = async (request: SendRequest): Promise<AcceptedRun> => {
+    const { tenant, sessionKey, traceparent: parent } = request;
+    const span = tracing.start({
+      name: "accept run",
+      kind: "server",
+      parent,
+      attributes: {
+        "openclaw.tenant": tenant,
+        "openclaw.session": sessionKey,
+        "openclaw.run": request.idempotencyKey,
+      },
+    });
+    const { traceparent } = span;
+    try {
+      const options = traceparent === undefined ? request.options : { ...request.options, traceparent };
+      const answer = await accept({ ...request, options });
+      span.set({ "openclaw.run.made": answer.made });
+      span.end();
+      return answer;
+    } catch (error) {
+      const reason = limitReason(error);
+      if (reason !== null) deps.metrics.limited(reason);
+      span.end(asHAError(error).code);
+      throw error;
+    }
+  };
+
   const settle = (tenant: TenantId, answer: AcceptAnswer): AcceptedRun => {
     switch (answer.kind) {
       case "new":
@@ -213,7 +248,7 @@ export function runAcceptor(deps: RunAcceptorDeps): RunAcceptor {
   };
 
   return {
-    accept: (request) => during(accept(request)),
+    accept: (request) => during(traced(request)),
     pending: () => accepts.pending(),
     settled: async () => {
       while (open.size > 0) await Promise.all(open);

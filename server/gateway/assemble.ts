@@ -24,6 +24,7 @@ import { sessionResolveMethods } from "./methods/sessions-resolve.ts";
 import { sessionWriteMethods } from "./methods/sessions-write.ts";
 import { systemMethods } from "./methods/system.ts";
 import { taskMethods } from "./methods/tasks.ts";
+import { metricsRegistry } from "../metrics/registry.ts";
 import { gatewayMetrics } from "./metrics.ts";
 import { presence } from "./presence.ts";
 import { DEFAULT_LIMITS } from "./protocol/limits.ts";
@@ -44,7 +45,7 @@ export function assembleGateway(deps: GatewayDeps): {
   const bodies = gatewayBodies(deps);
   const draining = (): boolean => state.draining;
   const backlog = new Backlog(limits, () => connections.size);
-  const metrics = gatewayMetrics(settings.instance, {
+  const metrics = gatewayMetrics(deps.registry ?? metricsRegistry(settings.instance), {
     connections: () => connections.size,
     runViews: () => hub.runCount,
     waitingBytes: () => backlog.bytes,
@@ -77,7 +78,7 @@ export function assembleGateway(deps: GatewayDeps): {
     authenticator: authenticator(deps.directory, clock, (found) =>
       tenantLimits.note(found.tenant, found.limits),
     ),
-    acceptor: runAcceptor({ ...deps, bodies, limits, tenantLimits }),
+    acceptor: runAcceptor({ ...deps, bodies, limits, tenantLimits, metrics }),
     presence: presence({
       instance: settings.instance,
       version: settings.version,

@@ -236,7 +236,7 @@ export class Connection implements Listener {
       return this.fail(id, invalidRequest(`invalid ${name} params: ${read.why}`));
     }
     this.inFlight++;
-    this.answer(method, id, read.value, hub, tenant);
+    this.answer(method, request, read.value, hub, tenant);
   }
 
   private refusal(method: Method, params: unknown): ErrorShape | null {
@@ -254,7 +254,13 @@ export class Connection implements Listener {
   }
 
   /** Calls the handler and sends its answer. One handler's failure is one error response, whatever it throws. */
-  private answer(method: Method, id: string, params: unknown, hub: TenantHub, tenant: TenantId): void {
+  private answer(
+    method: Method,
+    { id, traceparent }: RequestFrame,
+    params: unknown,
+    hub: TenantHub,
+    tenant: TenantId,
+  ): void {
     const { gateway } = this;
     const startedAt = gateway.clock.monotonic();
     let answered = false;
@@ -284,6 +290,7 @@ export class Connection implements Listener {
       connection: this,
       tenant,
       hub,
+      traceparent,
       respond: (payload) => {
         this.outbox.frame(encodeResult(id, payload));
         first("ok");

@@ -1,5 +1,6 @@
 import type { AgentCatalog } from "../core/catalog.ts";
 import type { ConfigView } from "../core/config-view.ts";
+import type { MetricsRegistry } from "../metrics/registry.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { CronStore } from "../ports/cron-store.ts";
 import type { TenantDirectory } from "../ports/directory.ts";
@@ -12,6 +13,7 @@ import type { RunLedger } from "../ports/run-ledger.ts";
 import type { RunQueue } from "../ports/run-queue.ts";
 import type { SessionStore } from "../ports/session-store.ts";
 import type { SubagentStore } from "../ports/subagent-store.ts";
+import type { Tracing } from "../ports/tracing.ts";
 import type { RunAcceptor } from "./accept-run.ts";
 import type { Authenticator } from "./authenticate.ts";
 import type { Backlog } from "./backlog.ts";
@@ -64,6 +66,10 @@ export interface GatewayDeps {
   /** openclaw.json as clients may see it. */
   readonly configView: ConfigView;
   readonly settings: GatewaySettings;
+  /** Default: nothing is traced. */
+  readonly tracing?: Tracing;
+  /** That of the process; default one of the gateway's own. */
+  readonly registry?: MetricsRegistry;
 }
 
 /** What the parts of a running gateway share. */

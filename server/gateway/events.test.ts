@@ -320,6 +320,22 @@ describe("a client that has stopped reading", () => {
     expect(slow.chats("k1", "delta")).toMatchObject([{ deltaText: WHOLE, replace: true }]);
   });
 
+  it("is told the whole text as soon as it reads again, even if the model says nothing more", async () => {
+    const { client, connect, start } = await setup();
+    const slow = await connect();
+    const run = await start("k1");
+    slow.wire.stall();
+    await run.say({ type: "started", text: "" }, { type: "delta", text: "one" });
+    for (const text of [" two", " three"]) await run.say({ type: "delta", text });
+    expect(client.text("k1")).toBe("one two three");
+    slow.wire.resume();
+    await until(() => slow.text("k1") === "one two three");
+    await run.say({ type: "delta", text: " four" });
+    expect([client, slow].map((reader) => reader.text("k1"))).toEqual([WHOLE, WHOLE]);
+    expect(client.chats("k1", "delta")).toHaveLength(4);
+    expectContiguous(slow);
+  });
+
   it("is told a text of which it has heard nothing with its end", async () => {
     const { connect, client, start } = await setup();
     const slow = await connect();

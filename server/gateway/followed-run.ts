@@ -16,6 +16,8 @@ export class FollowedRun {
   toldSince = Number.POSITIVE_INFINITY;
   /** Who missed a delta and needs the whole text next. */
   behind: Set<Listener> | null = null;
+  /** One of them can be told it now, even if nothing is added to the text. */
+  awaited = false;
   /** Who joined late and has been given the whole text. */
   caughtUp: Set<Listener> | null = null;
   /** Who is being given what it missed, and must be told nothing live meanwhile. */

@@ -1,14 +1,16 @@
-import { Counter, Gauge, Histogram, Registry } from "prom-client";
+import type { MetricsRegistry } from "../metrics/registry.ts";
 import type { Delivery } from "./outbox.ts";
 
 /** Outcome of a request, as `/metrics` counts it. */
 export type Outcome = "ok" | "invalid" | "forbidden" | "unavailable";
 
-/** What one gateway counts. Each gateway has a registry of its own. */
+/** What one gateway counts. */
 export interface GatewayMetrics {
   request(method: string, outcome: Outcome): void;
   /** From a send's frame to its acknowledgement, in milliseconds. */
   acknowledged(ms: number): void;
+  /** A message that was refused by a limit of its tenant. */
+  limited(reason: string): void;
   /** `postponed`: text that a slow connection is told later, with what follows it. */
   event(delivery: Delivery | "postponed"): void;
   connection(change: "opened" | "closed" | "refused"): void;
@@ -24,50 +26,22 @@ export interface GatewayGauges {
   readonly draining: () => boolean;
 }
 
-const PREFIX = "openclaw_ha_gateway_";
-
-export function gatewayMetrics(instance: string, gauges: GatewayGauges): GatewayMetrics {
-  const registers = [new Registry()];
-  registers[0]?.setDefaultLabels({ instance });
-  const counter = <Label extends string>(name: string, help: string, labelNames: readonly Label[]) =>
-    new Counter({ name: PREFIX + name, help, labelNames, registers });
-  const gauge = (name: string, help: string, read: () => number): Gauge =>
-    new Gauge({
-      name: PREFIX + name,
-      help,
-      registers,
-      collect() {
-        this.set(read());
-      },
-    });
-
-  gauge("connections", "Connected WebSocket clients.", gauges.connections);
-  gauge("run_views", "Runs that this gateway follows for its clients.", gauges.runViews);
-  gauge("waiting_bytes", "Output that clients have not taken yet, over all of them.", gauges.waitingBytes);
-  gauge("draining", "1 while the gateway takes no new work.", () => (gauges.draining() ? 1 : 0));
-  gauge("resident_memory_bytes", "Resident set size of the process.", () => process.memoryUsage.rss());
-  const requests = counter("requests_total", "Requests answered.", ["method", "outcome"]);
-  const events = counter("events_total", "Events for clients.", ["delivery"]);
-  const connections = counter("connections_total", "WebSocket connections.", ["change"]);
-  const acknowledgement = new Histogram({
-    name: `${PREFIX}ack_seconds`,
-    help: "Time from a send to its acknowledgement.",
-    buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5],
-    registers,
-  });
-  // One increment per label set and event would cost a hash each; children are looked up once.
+export function gatewayMetrics(registry: MetricsRegistry, gauges: GatewayGauges): GatewayMetrics {
+  registry.gauge("gatewayConnections", gauges.connections);
+  registry.gauge("gatewayRunViews", gauges.runViews);
+  registry.gauge("gatewayWaitingBytes", gauges.waitingBytes);
+  registry.gauge("gatewayDraining", () => (gauges.draining() ? 1 : 0));
+  // One increment per label set and event would cost a hash each: events are only summed up here.
   const sent = { sent: 0, dropped: 0, closed: 0, postponed: 0 };
+  registry.sums("gatewayEvents", () =>
+    Object.entries(sent).map(([delivery, events]) => [{ delivery }, events] as const),
+  );
   return {
-    request: (method, outcome) => requests.inc({ method, outcome }),
-    acknowledged: (ms) => acknowledgement.observe(ms / 1_000),
+    request: (method, outcome) => registry.count("gatewayRequests", { method, outcome }),
+    acknowledged: (ms) => registry.observe("gatewayAck", {}, ms / 1_000),
+    limited: (reason) => registry.count("gatewayLimited", { reason }),
     event: (delivery) => void sent[delivery]++,
-    connection: (change) => connections.inc({ change }),
-    text: async () => {
-      for (const delivery of ["sent", "dropped", "closed", "postponed"] as const) {
-        events.inc({ delivery }, sent[delivery]);
-        sent[delivery] = 0;
-      }
-      return (registers[0] as Registry).metrics();
-    },
+    connection: (change) => registry.count("gatewayConnectionChanges", { change }),
+    text: () => registry.text(),
   };
 }

@@ -12,7 +12,7 @@ const setup = () => {
     const outbox = new Outbox(wire, { dropAboveBytes: 200, closeAboveBytes: 2_000 }, backlog);
     return { wire, outbox };
   };
-  return { connect, ...connect() };
+  return { backlog, connect, ...connect() };
 };
 
 const event = (n: number | string) => openEvent("chat", { n });
@@ -100,6 +100,36 @@ describe("Outbox", () => {
       [1, 1],
       [2, 2],
     ]);
+  });
+
+  it("knows by its client's answers to pings how much is on its way to it", async () => {
+    const { backlog } = setup();
+    let pings = 0;
+    const wire = new FakeWire({ ping: () => pings++ });
+    const outbox = new Outbox(wire, { dropAboveBytes: 2e6, closeAboveBytes: 2e6 }, backlog);
+    const tell = async (bytes: number) => {
+      outbox.event(event("x".repeat(bytes)), false);
+      await passOver();
+    };
+    let again = 0;
+    await tell(100_000);
+    expect([pings, outbox.keepsUp]).toEqual([0, true]);
+    await tell(100_000);
+    await tell(100_000);
+    // The kernel took all of it; whether the client did is asked once.
+    expect([pings, outbox.keepsUp]).toEqual([1, false]);
+    outbox.onceKeepsUp(() => again++);
+    outbox.arrived();
+    expect([again, outbox.keepsUp]).toEqual([1, true]);
+    // What is written while a ping is on its way is asked for once that has been answered.
+    await tell(100_000);
+    await tell(300_000);
+    expect([pings, outbox.keepsUp]).toEqual([2, false]);
+    outbox.arrived();
+    await passOver();
+    expect([pings, outbox.keepsUp]).toEqual([3, false]);
+    outbox.arrived();
+    expect([again, outbox.keepsUp]).toEqual([1, true]);
   });
 
   it("skips droppable events of a slow consumer and leaves a hole in seq, but not those that carry the truth", async () => {

@@ -1,7 +1,7 @@
 import type { Backlog } from "./backlog.ts";
 import { type OpenEvent, UNNUMBERED } from "./protocol/frames.ts";
 import type { GatewayLimits } from "./protocol/limits.ts";
-import { type TextFrame, textFrame } from "./protocol/text-frame.ts";
+import { probeFrame, type TextFrame, textFrame } from "./protocol/text-frame.ts";
 
 /** The socket below a connection, as far as the gateway uses it. */
 export interface Wire {
@@ -25,12 +25,17 @@ export type Delivery = "sent" | "dropped" | "closed";
 
 /** Largest write of more than one frame: all that a socket holds for itself when it stops reading. */
 const WRITE_MAX_BYTES = 256 * 1_024;
+/** Bytes on their way to the client, in whichever kernel's or network's buffers, above which it does not keep up. */
+const WINDOW_BYTES = 256 * 1_024;
+const PROBE = probeFrame();
 
 /**
  * The sending side of one connection: numbers its events from 1, sends what gathers in one pass of the event loop in
  * one write, and keeps a slow consumer from filling memory.
  *
  * While the kernel does not take what was written, frames wait here; those of events are shared by all connections.
+ * Kernels take megabytes that nobody has read: pings among the frames, which clients answer when they come to them, tell
+ * how far a client is.
  * Above `dropAboveBytes` of waiting output nothing more is read from the client, and droppable events are skipped with
  * their number consumed, so that it notices (protocol 4: a hole makes it call onGap). Above `closeAboveBytes`, or when
  * all connections together have too much waiting and this one has the most, it is closed with 1008 and what waits is
@@ -55,6 +60,11 @@ export class Outbox {
   /** What the socket then holds for itself, as the backlog has it. */
   private heldBytes = 0;
   private reading = true;
+  /** All bytes ever written; those of them that have reached the client; those before the ping that is not answered. */
+  private sentBytes = 0;
+  private arrivedBytes = 0;
+  private probedBytes: number | null = null;
+  private again: (() => void) | null = null;
 
   constructor(
     wire: Wire,
@@ -80,11 +90,24 @@ export class Outbox {
   }
 
   /**
-   * False while the kernel has not taken what was written. Text is then better kept back until it can be told as a
-   * whole: its pieces would only wait here, and be old when they arrive.
+   * False while too much of what was written has not arrived. Text is then better kept back until it can be told as a
+   * whole: its pieces would only wait, and be old when they arrive.
    */
   get keepsUp(): boolean {
-    return !this.blocked;
+    return !this.blocked && this.sentBytes - this.arrivedBytes <= WINDOW_BYTES;
+  }
+
+  /** Calls back once when the client keeps up again; of several calls before that, the last one counts. */
+  onceKeepsUp(again: () => void): void {
+    this.again = again;
+  }
+
+  /** The client has come to the last ping of this outbox. */
+  arrived(): void {
+    this.arrivedBytes = this.probedBytes ?? this.arrivedBytes;
+    this.probedBytes = null;
+    if (this.open && this.shouldProbe) this.queue(PROBE, UNNUMBERED);
+    this.tellAgain();
   }
 
   get isOpen(): boolean {
@@ -155,10 +178,21 @@ export class Outbox {
       frames = frames.splice(0, count);
       seqs = seqs.splice(0, count);
     }
-    for (const frame of frames) this.backlog.leave(frame);
-    const bytes = this.backlog.joiner.join(frames, seqs);
-    this.queuedBytes -= bytes.length;
-    return bytes;
+    let length = 0;
+    for (const frame of frames) {
+      this.backlog.leave(frame);
+      length += frame.bytes.length;
+    }
+    this.queuedBytes -= length;
+    this.sentBytes += length;
+    if (this.probedBytes === null && this.shouldProbe) {
+      this.probedBytes = this.sentBytes;
+      if (frames.at(-1) !== PROBE) {
+        frames.push(PROBE);
+        seqs.push(UNNUMBERED);
+      }
+    }
+    return this.backlog.joiner.join(frames, seqs);
   }
 
   /** How many frames fit into so many bytes, at least one. */
@@ -174,7 +208,19 @@ export class Outbox {
     if (--this.writes > 0 || !this.blocked) return;
     this.block(false);
     this.flush();
+    this.tellAgain();
   };
+
+  private get shouldProbe(): boolean {
+    return this.sentBytes - this.arrivedBytes > WINDOW_BYTES / 2;
+  }
+
+  private tellAgain(): void {
+    const { again } = this;
+    if (again === null || !this.keepsUp) return;
+    this.again = null;
+    again();
+  }
 
   private block(blocked: boolean): void {
     this.blocked = blocked;
@@ -187,6 +233,7 @@ export class Outbox {
     this.frames = [];
     this.seqs = [];
     this.queuedBytes = 0;
+    this.again = null;
     this.measure();
   }
 

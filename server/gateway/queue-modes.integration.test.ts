@@ -1,6 +1,4 @@
-import { type ChildProcess, spawn } from "node:child_process";
-import { once } from "node:events";
-import { fileURLToPath } from "node:url";
+import type { ChildProcess } from "node:child_process";
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
 import { memoryObjectStore } from "../adapters/memory/object-store.ts";
 import { memoryRateLimiter } from "../adapters/memory/rate-limiter.ts";
@@ -18,12 +16,11 @@ import { recordingLogger } from "../testing/recording-logger.ts";
 import { seededRandom } from "../testing/seeded-random.ts";
 import { startTestRedis, type TestDatabase, testPostgres, type TestStore } from "../testing/services.ts";
 import { connectSocket, type SocketClient } from "../testing/socket-client.ts";
+import { startWorkerProcess } from "../testing/start-worker-process.ts";
 import { TEST_CATALOG } from "../testing/test-catalog.ts";
-import { until } from "../testing/until.ts";
 import { startGateway } from "./main.ts";
 
 const CONFIG_VIEW = { path: "openclaw.json", exists: false, document: {}, hash: "" };
-const WORKER = fileURLToPath(new URL("../testing/worker-process.ts", import.meta.url));
 const TENANT = tenantId("queues");
 const TOKEN = "token-of-queues";
 
@@ -81,21 +78,12 @@ afterAll(async () => {
   await database?.drop();
 });
 
-/** A worker process; it is killed at the latest when the test ends. */
-async function startWorker(instance: string): Promise<ChildProcess> {
-  const child = spawn(process.execPath, ["--disable-warning=ExperimentalWarning", WORKER], {
-    env: { ...process.env, POSTGRES_URL: database.url, REDIS_URL: redis.url, INSTANCE: instance },
-    stdio: ["ignore", "ignore", "inherit"],
+const startWorker = (instance: string): Promise<ChildProcess> =>
+  startWorkerProcess(stores.ledger, "worker-process.ts", {
+    POSTGRES_URL: database.url,
+    REDIS_URL: redis.url,
+    INSTANCE: instance,
   });
-  onTestFinished(async () => {
-    if (child.exitCode !== null || child.signalCode !== null) return;
-    child.kill("SIGKILL");
-    await once(child, "exit");
-  });
-  const registered = async () => (await stores.ledger.workers()).find((view) => view.instance === instance);
-  await until(registered, { what: `the registration of ${instance}`, timeoutMs: 20_000 });
-  return child;
-}
 
 async function clients(): Promise<readonly [SocketClient, SocketClient]> {
   const connect = async (url: string): Promise<SocketClient> => {

@@ -49,8 +49,16 @@ export class RunTeller {
   private readonly audience: Audience;
   private readonly bodies: BodyReader;
   private readonly metrics: GatewayMetrics;
+  private readonly keepsUpAgain: (listener: Listener) => void;
 
-  constructor(audience: Audience, bodies: BodyReader, metrics: GatewayMetrics) {
+  /** @param keepsUpAgain called when text can be told to a listener that was not told all of it */
+  constructor(
+    audience: Audience,
+    bodies: BodyReader,
+    metrics: GatewayMetrics,
+    keepsUpAgain: (listener: Listener) => void,
+  ) {
+    this.keepsUpAgain = keepsUpAgain;
     this.audience = audience;
     this.bodies = bodies;
     this.metrics = metrics;
@@ -108,8 +116,8 @@ export class RunTeller {
     if (run.toldSince === Number.POSITIVE_INFINITY) run.toldSince = this.audience.serial;
   }
 
-  /** The whole text to those who came after its pieces were told: else the end alone would be all they hear. */
-  private textToLate(run: FollowedRun, ts: number): void {
+  /** The whole text to those who lack some of it: who came after its pieces were told, or did not keep up with them. */
+  textToLate(run: FollowedRun, ts: number): void {
     const { view } = run;
     if (view.text === "" || view.blind) return;
     const agent = lazily(() => openEvent("agent", agentAssistant(view, ts, view.text, true)));
@@ -123,6 +131,7 @@ export class RunTeller {
 
   private postpone(run: FollowedRun, listener: Listener): void {
     run.fellBehind(listener);
+    listener.outbox.onceKeepsUp(() => this.keepsUpAgain(listener));
     this.metrics.event("postponed");
   }
 

@@ -171,7 +171,17 @@ describe("chat.history", () => {
     for (const one of [client, other]) {
       expect(await one.ok("chat.history", { sessionKey: "main" })).toMatchObject({
         inFlightRun: { runId: "k1", text: "half an" },
-        pendingInputs: { items: [{ runId: "k2", state: "queued" }], total: 1 },
+        pendingInputs: {
+          items: [
+            {
+              id: "k2",
+              runId: "k2",
+              state: "queued",
+              message: { role: "user", content: expect.any(String) as string, idempotencyKey: "k2:user" },
+            },
+          ],
+          total: 1,
+        },
       });
     }
   });

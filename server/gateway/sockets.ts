@@ -5,6 +5,7 @@ import { type RawData, type ServerOptions, WebSocket, WebSocketServer } from "ws
 import { Connection } from "./connection.ts";
 import type { GatewayContext } from "./context.ts";
 import type { Wire } from "./outbox.ts";
+import { PROBE_TEXT } from "./protocol/text-frame.ts";
 
 /** How long a peer may take to end a closing handshake. */
 const CLOSING_MS = 5_000;
@@ -53,7 +54,10 @@ export function gatewaySockets(gateway: GatewayContext): Sockets {
 
     // As OpenClaw: a binary frame is read as the text that it holds, so that no request is left without an answer.
     websocket.on("message", (data: RawData) => connection.receive(textOf(data)));
-    websocket.on("pong", () => (entry.alive = true));
+    websocket.on("pong", (data: Buffer) => {
+      entry.alive = true;
+      if (data.toString() === PROBE_TEXT) connection.outbox.arrived();
+    });
     websocket.on("error", () => undefined); // ws closes by itself: bad frames, too large ones, lost peers
     websocket.on("close", () => {
       all.delete(entry);

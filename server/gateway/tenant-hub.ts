@@ -63,7 +63,13 @@ export class TenantHub implements TenantHandlers, TextTeller {
     this.tenant = tenant;
     this.deps = deps;
     this.feed = deps.feed(this.audience);
-    this.teller = new RunTeller(this.audience, deps.bodies, deps.metrics);
+    this.teller = new RunTeller(this.audience, deps.bodies, deps.metrics, (listener) => {
+      for (const run of this.runs.values()) {
+        if (!run.behind?.has(listener)) continue;
+        run.awaited = true;
+        this.tellSoon(run);
+      }
+    });
   }
 
   onEvents(events: readonly RunEvent[]): void {
@@ -344,7 +350,10 @@ export class TenantHub implements TenantHandlers, TextTeller {
 
   private tellText(run: FollowedRun, ts: number): void {
     const { view } = run;
-    this.teller.text(run, ts, false);
+    const { awaited } = run;
+    run.awaited = false;
+    this.teller.text(run, ts, awaited);
+    if (awaited) this.teller.textToLate(run, ts);
     this.eachWatcher(view, (watcher) => watcher.text?.(view));
   }
 

@@ -19,6 +19,8 @@ export interface AgentsResult {
   readonly defaultAgentId: AgentId;
   /** The configured models, and those that agents name without describing them. */
   readonly models: readonly ModelSpec[];
+  /** `provider/model` that writes summaries; null where none is named. */
+  readonly compactionModel: string | null;
 }
 
 /** Agents of `agents.list` or `agents.entries`, each with a model that exists. */
@@ -101,7 +103,10 @@ export function readAgents(
       ),
     };
   });
-  return { agents, defaultAgentId: defaultAgent(config, written), models };
+  const writer = defaults?.compaction?.model;
+  const compactionModel =
+    writer === undefined ? null : resolve(writer, ["agents", "defaults", "compaction", "model"]);
+  return { agents, defaultAgentId: defaultAgent(config, written), models, compactionModel };
 }
 
 function writtenAgents(config: OpenClawConfig, problems: Problems): Written[] {

@@ -35,6 +35,7 @@ const USED: Used = {
       maxConcurrent: true,
       subagents: { maxConcurrent: true, maxSpawnDepth: true, maxChildrenPerAgent: true, allowAgents: true },
       systemAgent: true,
+      compaction: { enabled: true, keepRecentTokens: true, model: true, thinkingLevel: true },
     },
   },
   models: {
@@ -65,7 +66,7 @@ const USED: Used = {
       },
     },
   },
-  messages: { queue: { mode: true, byChannel: { webchat: true } } },
+  messages: { queue: { mode: true, cap: true, drop: true, byChannel: { webchat: true } } },
   session: { mainKey: true },
   cron: { enabled: true, maxConcurrentRuns: true },
   env: { vars: true },

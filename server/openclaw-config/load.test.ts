@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
+import { DEFAULT_COMPACTION } from "../core/compaction.ts";
 import { isHAError } from "../core/errors.ts";
 import { configSecretVault } from "../adapters/memory/config-vault.ts";
 import { tenantId } from "../core/ids.ts";
@@ -21,6 +22,8 @@ function written(files: Readonly<Record<string, string>>): string {
   for (const [name, text] of Object.entries(files)) writeFileSync(path.join(folder, name), text);
   return path.join(folder, Object.keys(files)[0] ?? "");
 }
+
+const config = (document: object): string => written({ "openclaw.json": JSON.stringify(document) });
 
 function problemsOf(act: () => unknown): string[] {
   try {
@@ -91,10 +94,48 @@ describe("openclaw.json", () => {
 
   it("names what OpenClaw would use and the pool does not, once, and leaves out what is switched off", () => {
     const { warnings } = load(fixture("list.json5"), { GATEWAY_TOKEN: "t", MOCK_KEY: "k" });
-    expect(warnings).toHaveLength(1);
-    expect(warnings[0]).toMatch(
-      /not used by openclaw-ha: gateway\.port, messages\.queue\.cap, session\.dmScope, tools$/,
+    expect(warnings).toHaveLength(2);
+    expect(warnings).toContainEqual(
+      expect.stringMatching(/not used by openclaw-ha: gateway\.port, session\.dmScope, tools$/),
     );
+  });
+
+  it.each<[object, number | null, RegExp | null]>([
+    [{}, null, null],
+    [{ cap: 5, drop: "new" }, 5, null],
+    [{ drop: "new" }, 20, null],
+    [{ cap: 0, drop: "new" }, 20, null],
+    [{ cap: 5 }, null, /messages\.queue\.cap: it counts with drop: "new" alone/],
+    [{ cap: 5, drop: "old" }, null, /messages\.queue\.cap: it counts/],
+    [{ drop: "summarize" }, null, /messages\.queue\.drop: it counts/],
+    [{ debounceMs: 500, drop: "new" }, 20, /not used by openclaw-ha: messages\.queue\.debounceMs$/],
+  ])("lets messages.queue %j bound what waits in a session: %s", (queue, queueCap, warning) => {
+    const { catalog, warnings } = load(config({ messages: { queue } }));
+    expect(catalog.queueCap).toBe(queueCap);
+    expect(warnings).toHaveLength(warning === null ? 0 : 1);
+    expect(warnings.join()).toMatch(warning ?? /^$/);
+  });
+
+  it("takes agents.defaults.compaction, and refuses a model for it that there is not", () => {
+    const models = [{ id: "big" }, { id: "small" }];
+    const providers = { mock: { baseUrl: "http://127.0.0.1:1/v1", api: "openai-completions", models } };
+    const policy = (compaction: object) =>
+      load(config({ models: { providers }, agents: { defaults: { model: "mock/big", compaction } } }));
+    expect(policy({}).catalog.compaction).toEqual(DEFAULT_COMPACTION);
+    const settings = { enabled: false, keepRecentTokens: 5_000, model: "small", thinkingLevel: "Low" };
+    expect(policy(settings).catalog.compaction).toEqual({
+      isProactive: false,
+      keepRecentTokens: 5_000,
+      model: "mock/small",
+      thinkingLevel: "low",
+    });
+    expect(policy({ thinkingLevel: "inherit" }).catalog.compaction.thinkingLevel).toBeNull();
+    expect(policy({ mode: "safeguard" }).warnings).toContainEqual(
+      expect.stringMatching(/not used by openclaw-ha: .*agents\.defaults\.compaction\.mode/),
+    );
+    expect(problemsOf(() => policy({ model: "mock/none" }))).toEqual([
+      expect.stringMatching(/agents\.defaults\.compaction\.model: unknown model "mock\/none"/),
+    ]);
   });
 
   it("takes agents from entries, models by alias, and providers that everybody knows", () => {

@@ -4,6 +4,7 @@ import { parseEnv } from "node:util";
 import type { AgentCatalog } from "../core/catalog.ts";
 import type { ConfigView } from "../core/config-view.ts";
 import type { LaneWidths } from "../core/lane.ts";
+import { type CompactionPolicy, DEFAULT_COMPACTION } from "../core/compaction.ts";
 import type { QueueMode } from "../core/queue-mode.ts";
 import { readAgents } from "./agents.ts";
 import { configView } from "./config-view.ts";
@@ -75,9 +76,17 @@ export function loadOpenClawConfig({
   const substituted = substituteReferences(document.value, lookup);
   const config = validate(substituted.value, problems);
   const configured = configuredModels(config.models?.providers ?? {}, problems);
-  const { agents, defaultAgentId, models } = readAgents(config, configured, demoModelUrl, problems);
+  const { agents, defaultAgentId, models, compactionModel } = readAgents(
+    config,
+    configured,
+    demoModelUrl,
+    problems,
+  );
   const usedProviders = new Set(
-    agents.flatMap((agent) => [agent.model, ...agent.fallbacks]).map((m) => m.split("/")[0] ?? ""),
+    [
+      ...agents.flatMap((agent) => [agent.model, ...agent.fallbacks]),
+      ...(compactionModel === null ? [] : [compactionModel]),
+    ].map((m) => m.split("/")[0] ?? ""),
   );
   tellUnresolved(substituted, usedProviders, problems);
   const gatewayToken = readToken(config, lookup, problems);
@@ -109,6 +118,8 @@ export function loadOpenClawConfig({
         cron: config.cron?.maxConcurrentRuns ?? DEFAULT_LANE_WIDTHS.cron,
       },
       queueMode: queueMode(config, problems),
+      queueCap: queueCap(config, problems),
+      compaction: compactionPolicy(config, compactionModel),
       runTimeoutMs: runTimeoutMs(defaults?.timeoutSeconds),
       subagents: {
         maxSpawnDepth: defaults?.subagents?.maxSpawnDepth ?? DEFAULT_SPAWN_DEPTH,
@@ -220,6 +231,36 @@ function queueMode(config: OpenClawConfig, problems: Problems): QueueMode {
     );
   }
   return "steer";
+}
+
+/** OpenClaw's default. */
+const QUEUE_CAP = 20;
+
+/**
+ * How many messages may wait where the configuration says that the newest is refused then. Those that have been
+ * acknowledged are never dropped, as the other two ways of OpenClaw do.
+ */
+function queueCap(config: OpenClawConfig, problems: Problems): number | null {
+  const { cap, drop } = config.messages?.queue ?? {};
+  if (drop === "new") return cap !== undefined && cap >= 1 ? Math.floor(cap) : QUEUE_CAP;
+  if (cap !== undefined || drop !== undefined) {
+    problems.warn(
+      ["messages", "queue", cap === undefined ? "drop" : "cap"],
+      'it counts with drop: "new" alone: no message that was acknowledged is dropped for a newer one',
+    );
+  }
+  return null;
+}
+
+function compactionPolicy(config: OpenClawConfig, model: string | null): CompactionPolicy {
+  const { enabled, keepRecentTokens, thinkingLevel } = config.agents?.defaults?.compaction ?? {};
+  const level = thinkingLevel?.trim().toLowerCase();
+  return {
+    isProactive: enabled ?? DEFAULT_COMPACTION.isProactive,
+    keepRecentTokens: keepRecentTokens ?? DEFAULT_COMPACTION.keepRecentTokens,
+    model,
+    thinkingLevel: level === undefined || level === "inherit" ? null : level,
+  };
 }
 
 function runTimeoutMs(seconds: number | undefined): number {

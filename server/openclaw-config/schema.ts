@@ -91,6 +91,14 @@ export const openclawConfigSchema = z.looseObject({
               allowAgents: z.array(z.string()).optional(),
             })
             .optional(),
+          compaction: z
+            .looseObject({
+              enabled: z.boolean().optional(),
+              keepRecentTokens: z.number().int().min(0).optional(),
+              model: z.string().optional(),
+              thinkingLevel: z.string().optional(),
+            })
+            .optional(),
           systemAgent: z.looseObject({ agentId: z.string().optional() }).optional(),
         })
         .optional(),
@@ -104,6 +112,8 @@ export const openclawConfigSchema = z.looseObject({
       queue: z
         .looseObject({
           mode: z.string().optional(),
+          cap: z.number().optional(),
+          drop: z.enum(["old", "new", "summarize"]).optional(),
           byChannel: z.looseObject({ webchat: z.string().optional() }).optional(),
         })
         .optional(),

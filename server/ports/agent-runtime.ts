@@ -1,6 +1,6 @@
 import type { AgentSpec, ModelSpec } from "../core/catalog.ts";
 import type { RunId, SessionKey, TenantId } from "../core/ids.ts";
-import type { ContextEntry, ContextHistory } from "../core/compaction.ts";
+import type { CompactionPolicy, ContextEntry, ContextHistory } from "../core/compaction.ts";
 import type { EndedStatus, RunError, RunResult, Sampling } from "../core/run.ts";
 import type { RunEventBody } from "../core/run-event.ts";
 import type { TranscriptMessage } from "../core/transcript.ts";
@@ -41,12 +41,16 @@ export interface AgentTurn {
   readonly history: ContextHistory;
   /** The row of the user's message: rows from it on are never summarised. */
   readonly userRow: Pick<ContextEntry, "seq" | "messageId">;
+  /** When and by whom the context is compacted; without a model, by the models of the turn. */
+  readonly compaction: Omit<CompactionPolicy, "model"> & { readonly model: ModelSpec | null };
   /** The run is a compaction by command: nothing is answered. `instructions` say what the summary should look at. */
   readonly compact?: { readonly instructions: string } | undefined;
   /** Steps of the run already recorded, so that new ones are numbered after them. */
   readonly stepsDone: number;
   readonly startedTools: readonly StartedTool[];
   readonly tools: readonly AgentTool[];
+  /** Under which model calls are traced. */
+  readonly traceparent?: string | undefined;
 }
 
 /** What the runtime may do to the world while it runs. */

@@ -25,6 +25,14 @@ export interface TenantRecord {
   readonly effectiveLimits: TenantLimits;
 }
 
+/** A tenant as openclaw-ha.yaml has it. */
+export interface WantedTenant {
+  readonly id: TenantId;
+  readonly pool: string;
+  /** Absent: whatever is said of it stays. */
+  readonly limits?: LimitSettings;
+}
+
 /** A token as operators see it. */
 export interface TokenRecord {
   /** As `Principal.tokenId`. */
@@ -74,6 +82,13 @@ export interface TenantDirectory {
   tenants(): Promise<TenantRecord[]>;
   /** Idempotent by id. */
   addTenant(id: TenantId, pool: string): Promise<TenantRecord>;
+  /**
+   * Adds those that are missing and sets the limits of those of which some are said, all at once; who is in another pool
+   * stays there. Idempotent.
+   * @returns how many it added
+   * @throws HAError REQUEST_CONFLICT for the id of one that was removed; then nothing was done
+   */
+  ensureTenants(tenants: readonly WantedTenant[]): Promise<number>;
   /** Idempotent by the token's hash. */
   addToken(tenant: TenantId, token: string, scopes: readonly string[], label: string): Promise<void>;
   /**

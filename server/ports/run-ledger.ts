@@ -13,7 +13,7 @@ import type {
 import type { LaneDemand } from "../core/scaling.ts";
 import type { LimitReason } from "../core/tenant-limits.ts";
 import type { SessionPatch } from "../core/session.ts";
-import type { NewMessage, TranscriptRow } from "../core/transcript.ts";
+import type { NewMessage, StoredBody, TranscriptRow } from "../core/transcript.ts";
 import type { ReadySession } from "./run-queue.ts";
 
 export interface AcceptRequest {
@@ -372,6 +372,12 @@ export interface RunLedger {
   getMany(runs: readonly { readonly tenant: TenantId; readonly runId: RunId }[]): Promise<RunRecord[]>;
   /** Newest first. */
   list(tenant: TenantId, filter: RunFilter): Promise<RunRecord[]>;
+  /** What waits in a session, the oldest first, with the messages; `total` counts all. */
+  queued(
+    tenant: TenantId,
+    sessionKey: SessionKey,
+    limit: number,
+  ): Promise<{ readonly items: readonly QueuedInput[]; readonly total: number }>;
   /** The steps of a run's tools since it was accepted or redriven, in order; nothing for an unknown run. */
   steps(tenant: TenantId, run: RunId): Promise<RecordedStep[]>;
   /** For operators: runs of all tenants that are executed now, the one that has run longest first. */
@@ -386,6 +392,13 @@ export interface RunLedger {
   /** Sums for `status` and autoscaling. */
   backlog(): Promise<{ readonly ready: number; readonly running: number; readonly oldestReadyMs: number }>;
   close(): Promise<void>;
+}
+
+/** A message whose run has not begun. */
+export interface QueuedInput {
+  readonly runId: RunId;
+  readonly acceptedAt: number;
+  readonly body: StoredBody;
 }
 
 export interface WorkerView {

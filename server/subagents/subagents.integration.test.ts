@@ -1,6 +1,5 @@
-import { type ChildProcess, spawn } from "node:child_process";
+import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
 import { noEventBus } from "../adapters/none/event-bus.ts";
 import { noRunQueue } from "../adapters/none/run-queue.ts";
@@ -18,10 +17,10 @@ import { demoCatalog } from "../testing/demo-catalog.ts";
 import { openPostgresStores } from "../testing/postgres-stores.ts";
 import { recordingLogger } from "../testing/recording-logger.ts";
 import { seededRandom } from "../testing/seeded-random.ts";
+import { startWorkerProcess } from "../testing/start-worker-process.ts";
 import { type TestDatabase, testPostgres } from "../testing/services.ts";
 import { until } from "../testing/until.ts";
 
-const SCRIPT = fileURLToPath(new URL("../testing/agent-process.ts", import.meta.url));
 const PARENT = sessionKey("agent:main:main");
 
 let database: TestDatabase;
@@ -41,22 +40,13 @@ afterAll(async () => {
   await database?.drop();
 });
 
-async function startWorkerProcess(instance: string, dies = ""): Promise<ChildProcess> {
-  const child = spawn(process.execPath, ["--disable-warning=ExperimentalWarning", SCRIPT], {
-    env: { ...process.env, POSTGRES_URL: database.url, MODEL_URL: model.url, INSTANCE: instance, DIES: dies },
-    stdio: ["ignore", "ignore", "inherit"],
+const startWorker = (instance: string, dies = ""): Promise<ChildProcess> =>
+  startWorkerProcess(stores.ledger, "agent-process.ts", {
+    POSTGRES_URL: database.url,
+    MODEL_URL: model.url,
+    INSTANCE: instance,
+    DIES: dies,
   });
-  onTestFinished(async () => {
-    if (child.exitCode !== null || child.signalCode !== null) return;
-    child.kill("SIGKILL");
-    await once(child, "exit");
-  });
-  await until(async () => (await stores.ledger.workers()).find((view) => view.instance === instance), {
-    what: `the registration of ${instance}`,
-    timeoutMs: 20_000,
-  });
-  return child;
-}
 
 async function setup() {
   const tenant: TenantId = tenantId(`t${++tenants}`);
@@ -128,10 +118,10 @@ const SPAWNING =
 describe("subagents on PostgreSQL", () => {
   it("are one child and one announcement when the worker dies between the spawn and its record", async () => {
     const { send, ended, outcome } = await setup();
-    const first = await startWorkerProcess("dying", "after-spawn");
+    const first = await startWorker("dying", "after-spawn");
     const parent = await send(SPAWNING);
     await once(first, "exit");
-    await startWorkerProcess("living");
+    await startWorker("living");
     expect(await ended(parent)).toMatchObject({
       status: "succeeded",
       attempt: 2,
@@ -155,10 +145,10 @@ describe("subagents on PostgreSQL", () => {
 
   it("are announced once when the worker dies between the child's end and the announcement", async () => {
     const { send, ended, outcome } = await setup();
-    const first = await startWorkerProcess("silent", "before-announce");
+    const first = await startWorker("silent", "before-announce");
     const parent = await send(SPAWNING);
     await once(first, "exit");
-    await startWorkerProcess("speaking");
+    await startWorker("speaking");
     await ended(parent);
     const { childRun, texts } = await outcome();
     expect(childRun).toMatchObject({ status: "succeeded", lane: "subagent" });
@@ -167,7 +157,7 @@ describe("subagents on PostgreSQL", () => {
 
   it("are stopped with their parent when the worker of both dies, and so does the gateway after its commit", async () => {
     const { tenant, send, ended } = await setup();
-    const first = await startWorkerProcess("busy");
+    const first = await startWorker("busy");
     const parent = await send(
       '[[demo tool=sessions_spawn{"task":"[[demo chunks=500 delay=200]] count","label":"counting"}]] ' +
         '[[demo chunks=500 delay=200 text="I am waiting for the end of all numbers."]]',
@@ -179,7 +169,7 @@ describe("subagents on PostgreSQL", () => {
     );
     first.kill("SIGKILL");
     await stores.ledger.abort(tenant, { runId: parent, stopSubagents: true });
-    await startWorkerProcess("next");
+    await startWorker("next");
     expect(await ended(parent)).toMatchObject({ status: "aborted" });
     expect(await ended(run.runId)).toMatchObject({ status: "aborted" });
     await until(async () => (await stores.subagents.stopping(1, tenant)).length === 0, {

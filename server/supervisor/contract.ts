@@ -1,4 +1,5 @@
 import type { ScaledPool, ScalingPolicy } from "../core/scaling.ts";
+import type { LimitSettings } from "../core/tenant-limits.ts";
 import type { DesiredTopology, Observation } from "./deployment.ts";
 
 /** What `up` hands to the supervisor. */
@@ -12,6 +13,16 @@ export interface ApplyRequest {
     readonly natsUrl?: string;
     readonly environment?: Readonly<Record<string, string>>;
   };
+  /** Tenants that are added where they are missing, and the limits of those of which some are said. */
+  readonly tenants?: readonly TenantOfPool[];
+  /** What each tenant may use of which nothing else is said; absent: it stays. */
+  readonly limits?: LimitSettings;
+}
+
+export interface TenantOfPool {
+  readonly id: string;
+  readonly pool: string;
+  readonly limits?: LimitSettings;
 }
 
 /** What `scale` hands to the supervisor; what it leaves out stays. */
@@ -41,6 +52,14 @@ export interface SupervisorDatabase {
   }): Promise<void>;
   /** Makes sure that tenant `default` exists and that the token is one of its operators'. Idempotent. With the owner's access. */
   prepareTenant(target: { readonly url: string; readonly token: string }): Promise<void>;
+  /**
+   * Adds those tenants that are missing and sets what limits are said, however many in one statement. Answers how many it
+   * added and which are in another pool than asked for, where they stay. Idempotent. With the owner's access.
+   * @throws HAError REQUEST_CONFLICT for the id of a tenant that was removed
+   */
+  ensureTenants(
+    target: { readonly url: string } & Required<Pick<ApplyRequest, "tenants">> & Pick<ApplyRequest, "limits">,
+  ): Promise<{ readonly added: number; readonly elsewhere: readonly TenantOfPool[] }>;
   /** Writes down what sizes an operator wants. Idempotent. With the owner's access. */
   saveSizes(target: { readonly url: string; readonly wishes: readonly SizeWish[] }): Promise<void>;
   /** Tenants, queue and sizes, as the database tells them now. May keep a connection until `close`. */

@@ -4,6 +4,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { z } from "zod";
 import { asHAError, HAError } from "../core/errors.ts";
+import { LIMIT_NAMES } from "../core/tenant-limits.ts";
 import type { Logger } from "../ports/logger.ts";
 import { LOOPBACK } from "./addresses.ts";
 import type { ApplyRequest, Progress, ScaleRequest } from "./contract.ts";
@@ -37,7 +38,10 @@ export type ControlLine =
       };
     };
 
-const MAX_BODY_BYTES = 1024 * 1024;
+/** Ten thousand tenants with the longest names and all their limits fit. */
+const MAX_BODY_BYTES = 4 * 1024 * 1024;
+
+const limitSchema = z.partialRecord(z.enum(LIMIT_NAMES), z.number().nullable());
 
 const applySchema = z.object({
   desired: desiredSchema,
@@ -48,6 +52,8 @@ const applySchema = z.object({
     natsUrl: z.string().optional(),
     environment: z.record(z.string(), z.string()).optional(),
   }),
+  tenants: z.array(z.object({ id: z.string(), pool: z.string(), limits: limitSchema.optional() })).optional(),
+  limits: limitSchema.optional(),
 });
 
 const poolChange = z.object({ size: poolSize.optional(), policy: policyChangeSchema.optional() }).optional();
@@ -63,10 +69,12 @@ const drainSchema = z.object({ instance: z.string().min(1) });
  * - `POST /apply` with an ApplyRequest, `/scale` with a ScaleRequest, `/drain` with `{ instance }`, `/stop`: a stream
  *   of ControlLine, one a line
  *
- * A client that goes away changes nothing: what it asked for is carried out all the same.
+ * A client that goes away changes nothing: what it asked for is carried out all the same. While one waits for its
+ * `apply`, another `apply` is refused as BUSY: which of two wishes holds must not depend on which came first by chance.
  */
 export async function openControlSocket(handlers: ControlHandlers, logger: Logger): Promise<ControlSocket> {
   const token = randomBytes(32).toString("base64url");
+  let applying: ServerResponse | null = null;
   const server = createServer((request, response) => {
     answer(request, response).catch((error: unknown) => {
       logger.warn("control.request_failed", { reason: asHAError(error).message });
@@ -83,6 +91,9 @@ export async function openControlSocket(handlers: ControlHandlers, logger: Logge
       case "GET /status":
         return sendJson(response, 200, await handlers.view());
       case "POST /apply":
+        if (applying !== null) return sendJson(response, 409, errorLine(busy()));
+        applying = response;
+        response.on("close", () => void (applying === response && (applying = null)));
         return order(request, response, applySchema, handlers.apply.bind(handlers));
       case "POST /scale":
         return order(request, response, scaleSchema, handlers.scale.bind(handlers));
@@ -115,6 +126,11 @@ export async function openControlSocket(handlers: ControlHandlers, logger: Logge
     },
   };
 }
+
+const busy = (): HAError =>
+  new HAError("BUSY", "another `openclaw-ha up` is changing this deployment", {
+    hint: "let it finish (`openclaw-ha status`), look at what it made, then try again",
+  });
 
 /** Carries out an order that can be understood. */
 async function order<T>(

@@ -3,7 +3,7 @@ import { asHAError, HAError, withHint } from "../core/errors.ts";
 import type { InstanceSpec } from "../ports/provisioner.ts";
 import type { DeploymentBook } from "./book.ts";
 import { APP_ROLE } from "./contract.ts";
-import type { Progress, SizeWish } from "./contract.ts";
+import type { ApplyRequest, Progress, SizeWish, SupervisorDatabase, TenantOfPool } from "./contract.ts";
 import type { DesiredTopology } from "./deployment.ts";
 import { instanceNames, instanceSpecs } from "./instances.ts";
 import { portAllocator, publicPortTaken } from "./ports.ts";
@@ -19,6 +19,9 @@ export interface Goal {
   readonly takeover: boolean;
   /** What the database is told of the pools' sizes. */
   readonly wishes: readonly SizeWish[];
+  /** Tenants that there are to be, and limits that are to hold. */
+  readonly tenants: readonly TenantOfPool[];
+  readonly limits: ApplyRequest["limits"];
 }
 
 /**
@@ -31,7 +34,7 @@ export interface Goal {
  */
 export async function converge(
   parts: SupervisorParts,
-  { desired, takeover, wishes }: Goal,
+  { desired, limits, takeover, tenants, wishes }: Goal,
   progress: Progress,
   giveUp: AbortSignal,
 ): Promise<void> {
@@ -49,7 +52,7 @@ export async function converge(
 
   await rememberUrls(parts, desired);
   try {
-    await prepareDatabase(parts, desired, wishes, progress);
+    await prepareDatabase(parts, desired, { limits, tenants, wishes }, progress);
   } catch (error) {
     if (!takeover) throw error;
     failures.push(asHAError(error));
@@ -145,7 +148,7 @@ async function rememberUrls({ book, stores }: SupervisorParts, desired: DesiredT
 async function prepareDatabase(
   { book, database }: SupervisorParts,
   desired: DesiredTopology,
-  wishes: readonly SizeWish[],
+  { limits, tenants, wishes }: Pick<Goal, "limits" | "tenants" | "wishes">,
   progress: Progress,
 ): Promise<void> {
   const { gatewayToken: token, postgresAppPassword, urls } = book.secrets();
@@ -169,7 +172,26 @@ async function prepareDatabase(
     );
   }
   await database.prepareTenant({ url: adminUrl, token });
+  if (tenants.length > 0 || limits !== undefined) {
+    tellTenants(await database.ensureTenants({ url: adminUrl, tenants, limits }), tenants, progress);
+  }
   await database.saveSizes({ url: adminUrl, wishes });
+}
+
+/** Runs of a tenant that is elsewhere go on there: moving it is an order of its own. */
+function tellTenants(
+  { added, elsewhere }: Awaited<ReturnType<SupervisorDatabase["ensureTenants"]>>,
+  tenants: readonly TenantOfPool[],
+  progress: Progress,
+): void {
+  if (added > 0)
+    progress(`tenants added: ${added}; make each a token with \`openclaw-ha tenant token TENANT\``);
+  for (const { id, pool } of elsewhere) {
+    const wanted = tenants.find((tenant) => tenant.id === id)?.pool ?? pool;
+    progress(
+      `tenant ${id} stays in pool ${pool}, where its runs are; to move it: openclaw-ha tenant move ${id} ${wanted}`,
+    );
+  }
 }
 
 /** The same database for another role. */

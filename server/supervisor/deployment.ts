@@ -45,6 +45,8 @@ export const desiredSchema = z.object({
   scaling: z
     .object({ gateway: policySchema, worker: policySchema })
     .default({ gateway: DEFAULT_SCALING, worker: DEFAULT_SCALING }),
+  /** Sizes of worker pools that serve no tenants but their own, by name. */
+  dedicated: z.record(z.string(), poolSize).default({}),
   /** Sessions that one worker executes at once; null is the worker's default. */
   slots: z.number().int().min(1).nullable().default(null),
   /** OpenClaw's own configuration, absolute; null is one agent on the demo model. */
@@ -165,17 +167,24 @@ export async function readDeployment(dataDir: string): Promise<DeploymentState |
 /** @throws HAError CONFIG_INVALID as readDeployment */
 export function parseDeployment(text: string, file: string): DeploymentState {
   const value = parseJson(text, file);
-  const version = (value as { version?: unknown } | null)?.version;
-  if (typeof version === "number" && version > DEPLOYMENT_VERSION) {
-    throw new HAError(
-      "CONFIG_INVALID",
-      `${file} was written by a newer release (version ${version}; this one knows ${DEPLOYMENT_VERSION})`,
-      { file, version, known: DEPLOYMENT_VERSION, hint: "use that release, or another --name or --data-dir" },
-    );
-  }
+  refuseNewer(value, DEPLOYMENT_VERSION, file);
   const parsed = deploymentSchema.safeParse(value);
   if (parsed.success) return parsed.data;
   throw damaged(file, parsed.error);
+}
+
+/**
+ * A file of a newer release is left as it is: what it says may mean something else there.
+ * @throws HAError CONFIG_INVALID
+ */
+export function refuseNewer(value: unknown, known: number, file: string): void {
+  const version = (value as { version?: unknown } | null)?.version;
+  if (typeof version !== "number" || version <= known) return;
+  throw new HAError(
+    "CONFIG_INVALID",
+    `${file} was written by a newer release (version ${version}; this one knows ${known})`,
+    { file, version, known, hint: "use that release, or another --name or --data-dir" },
+  );
 }
 
 /** Writes it so that a crash at any moment leaves the old or the new state. */

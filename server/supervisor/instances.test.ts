@@ -4,7 +4,7 @@ import { DEFAULT_SCALING } from "../core/scaling.ts";
 import type { DeploymentAddresses } from "./addresses.ts";
 import type { DesiredTopology } from "./deployment.ts";
 import type { InstancePlan } from "./instances.ts";
-import { instanceNames, instanceSpecs, poolOf } from "./instances.ts";
+import { instanceNames, instanceSpecs, poolOf, sizedPoolOf } from "./instances.ts";
 
 const desired: DesiredTopology = {
   topology: "v2",
@@ -12,6 +12,7 @@ const desired: DesiredTopology = {
   gateways: 2,
   workers: 1,
   scaling: { gateway: DEFAULT_SCALING, worker: DEFAULT_SCALING },
+  dedicated: {},
   slots: null,
   openclawConfig: null,
   configRevision: null,
@@ -51,6 +52,32 @@ describe("the instances of a topology", () => {
     expect(ids(1)).toEqual(["demo-model", "gateway-1", "gateway-2", "worker-1", "control-1"]);
     expect(ids(3).filter((id) => !ids(1).includes(id))).toEqual(["worker-2", "worker-3"]);
     for (const { id, pool } of instanceNames(desired)) expect(poolOf(id)).toBe(pool);
+  });
+
+  it("are workers of dedicated pools beside those of the shared one, whose numbers they do not change", () => {
+    const dedicated = { ...desired, dedicated: { vip: 2, "eu-1": 1 } };
+    const workers = instanceNames(dedicated).filter(({ pool }) => pool === "worker");
+    expect(workers.map(({ id }) => id)).toEqual([
+      "worker-1",
+      "worker-vip-1",
+      "worker-vip-2",
+      "worker-eu-1-1",
+    ]);
+    expect(workers.map(({ id }) => poolOf(id))).toEqual(workers.map(() => "worker"));
+    expect(workers.map(({ id }) => sizedPoolOf(id))).toEqual(["worker", null, null, null]);
+    const served = instanceSpecs({ ...plan, desired: dedicated }).map(({ id, env }) => [
+      id,
+      env["OPENCLAW_HA_POOLS"],
+    ]);
+    expect(Object.fromEntries(served)).toMatchObject({
+      "worker-1": undefined,
+      "worker-vip-2": "vip",
+      "worker-eu-1-1": "eu-1",
+      "gateway-1": undefined,
+    });
+    const before = instanceSpecs(plan);
+    for (const spec of before)
+      expect(revisionOf(specOf(spec.id, { ...plan, desired: dedicated }))).toBe(revisionOf(spec));
   });
 
   it("get their secrets by environment, never as arguments", () => {

@@ -19,23 +19,27 @@ export interface InstanceName {
   readonly id: string;
   readonly pool: PoolName;
   readonly role: string;
+  /** The pool of tenants that a worker serves; absent: the shared one. */
+  readonly serves?: string;
   /** Where it says over HTTP that it is ready. */
   readonly readyPath: string;
 }
 
 /** Ids are stable: a pool that grows gets the next number, one that shrinks loses its last. */
 export function instanceNames(desired: DesiredTopology): InstanceName[] {
-  const numbered = (pool: PoolName, count: number): InstanceName[] =>
+  const numbered = (pool: PoolName, count: number, serves?: string): InstanceName[] =>
     Array.from({ length: count }, (_, n) => ({
-      id: `${pool}-${n + 1}`,
+      id: `${pool}${serves === undefined ? "" : `-${serves}`}-${n + 1}`,
       pool,
       role: pool,
       readyPath: "/readyz",
+      ...(serves === undefined ? {} : { serves }),
     }));
   return [
     { id: "demo-model", pool: "model", role: "demo-model", readyPath: "/healthz" },
     ...numbered("gateway", desired.gateways),
     ...numbered("worker", desired.workers),
+    ...Object.entries(desired.dedicated).flatMap(([name, size]) => numbered("worker", size, name)),
     ...numbered("control", 1),
   ];
 }
@@ -43,12 +47,15 @@ export function instanceNames(desired: DesiredTopology): InstanceName[] {
 /** Pools in the order in which they stop: first nobody new is let in, then work ends, then what supports it. */
 export const STOP_ORDER: readonly PoolName[] = ["gateway", "router", "worker", "pod", "control", "model"];
 
-/** The pool of an instance by its id, also of one that nothing but its record is known of. */
-export const poolOf = (id: string): string => (id === "demo-model" ? "model" : id.replace(/-\d+$/, ""));
+/** The pool of an instance by its id, `worker` of `worker-vip-1`, also of one that only its record tells of. */
+export const poolOf = (id: string): string => (id === "demo-model" ? "model" : id.replace(/-.*$/, ""));
+
+/** As poolOf, but null for a worker of a dedicated pool: the size of those is fixed. */
+export const sizedPoolOf = (id: string): string | null => (/^[a-z]+-\d+$/.test(id) ? poolOf(id) : null);
 
 /** Which variables reach which instance is decided here alone (server/config.ts reads them). */
 export function instanceSpecs(plan: InstancePlan): InstanceSpec[] {
-  return instanceNames(plan.desired).map(({ id, pool, readyPath, role }) => {
+  return instanceNames(plan.desired).map(({ id, pool, readyPath, role, serves }) => {
     const port = plan.ports[id];
     const listens = port !== undefined;
     const scheme = pool === "gateway" ? "ws" : "http";
@@ -66,6 +73,7 @@ export function instanceSpecs(plan: InstancePlan): InstanceSpec[] {
         ...(pool === "worker" && plan.desired.slots !== null
           ? { OPENCLAW_HA_SLOTS: String(plan.desired.slots) }
           : {}),
+        ...(serves === undefined ? {} : { OPENCLAW_HA_POOLS: serves }),
       },
       ...(listens
         ? { url: `${scheme}://${LOOPBACK}:${port}`, readyUrl: `http://${LOOPBACK}:${port}${readyPath}` }

@@ -11,6 +11,7 @@ const desired = (change: Partial<DesiredTopology> = {}): DesiredTopology => ({
   gateways: 2,
   workers: 3,
   scaling: { gateway: DEFAULT_SCALING, worker: DEFAULT_SCALING },
+  dedicated: {},
   slots: null,
   openclawConfig: null,
   configRevision: null,

@@ -2,10 +2,12 @@ import { randomBytes } from "node:crypto";
 import { z } from "zod";
 import { readFileIfThere, writeFileAtomically } from "./atomic-file.ts";
 import type { ApplyRequest } from "./contract.ts";
-import { damaged, deploymentPaths, parseJson } from "./deployment.ts";
+import { damaged, deploymentPaths, parseJson, refuseNewer } from "./deployment.ts";
+
+const SECRETS_VERSION = 1;
 
 const secretsSchema = z.object({
-  version: z.literal(1),
+  version: z.literal(SECRETS_VERSION),
   /** Role `openclaw_ha_app`, which serving processes log in as where we run PostgreSQL ourselves. */
   postgresAppPassword: z.string(),
   /** Gateway token of tenant `default`; `gateway.auth.token` of openclaw.json goes before it. */
@@ -33,7 +35,7 @@ export type DeploymentSecrets = z.infer<typeof secretsSchema>;
 const random = (): string => randomBytes(32).toString("base64url");
 
 export const newSecrets = (): DeploymentSecrets => ({
-  version: 1,
+  version: SECRETS_VERSION,
   postgresAppPassword: random(),
   gatewayToken: random(),
   urls: {},
@@ -42,13 +44,15 @@ export const newSecrets = (): DeploymentSecrets => ({
 
 /**
  * The secrets of a data directory, or null where there are none yet.
- * @throws HAError CONFIG_INVALID when the file is damaged
+ * @throws HAError CONFIG_INVALID when the file is damaged or of a newer release
  */
 export async function readSecrets(dataDir: string): Promise<DeploymentSecrets | null> {
   const file = deploymentPaths(dataDir).secrets;
   const text = await readFileIfThere(file);
   if (text === null) return null;
-  const parsed = secretsSchema.safeParse(parseJson(text, file));
+  const value = parseJson(text, file);
+  refuseNewer(value, SECRETS_VERSION, file);
+  const parsed = secretsSchema.safeParse(value);
   if (parsed.success) return parsed.data;
   throw damaged(file, parsed.error);
 }

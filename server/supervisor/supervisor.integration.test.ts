@@ -116,14 +116,6 @@ describe("a deployment on this machine", () => {
     expect(pidsOf(after)).toEqual(pidsOf(before));
   });
 
-  it("gives two starts at the same moment one supervisor and one set of processes", async () => {
-    const { up, journal } = await deployment();
-    const [one, other] = await Promise.all([up(), up()]);
-    expect(pidsOf(one)).toEqual(pidsOf(other));
-    expect(one.supervisor.pid).toBe(other.supervisor.pid);
-    expect((await journal()).filter((line) => line.startsWith("start"))).toHaveLength(5);
-  });
-
   it("starts again on the addresses that it had", async () => {
     const { up, down } = await deployment();
     const before = await up();

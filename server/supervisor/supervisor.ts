@@ -122,6 +122,8 @@ export function createSupervisor(parts: SupervisorParts): Supervisor {
         {
           desired,
           takeover: before.running && sameStores(before, book),
+          tenants: request.tenants ?? [],
+          limits: request.limits,
           wishes: sizeWishes(before.state.desired, desired, { reason, sizes }),
         },
         progress,
@@ -284,8 +286,11 @@ const phaseDuring = ({ running, state }: Before): DeploymentState["phase"] => {
   return state.phase === "ready" ? "ready" : "degraded";
 };
 
-/** Data stays where it is: another store would look like an empty deployment. */
-function refuseOtherData(before: DesiredTopology | null, next: DesiredTopology): void {
+/**
+ * Data stays where it is: another store would look like an empty deployment.
+ * @throws HAError CONFIG_INVALID
+ */
+export function refuseOtherData(before: DesiredTopology | null, next: DesiredTopology): void {
   if (before === null) return;
   const changed = (["postgres", "objects"] as const).find((store) => before[store].mode !== next[store].mode);
   if (changed === undefined) return;

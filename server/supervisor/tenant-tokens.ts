@@ -2,10 +2,12 @@ import path from "node:path";
 import { z } from "zod";
 import type { TenantId } from "../core/ids.ts";
 import { readFileIfThere, writeFileAtomically } from "./atomic-file.ts";
-import { damaged, deploymentPaths, parseJson } from "./deployment.ts";
+import { damaged, deploymentPaths, parseJson, refuseNewer } from "./deployment.ts";
+
+const TOKEN_VERSION = 1;
 
 const keptSchema = z.object({
-  version: z.literal(1),
+  version: z.literal(TOKEN_VERSION),
   token: z.string().min(1),
   /** The token's label in the directory. */
   label: z.string(),
@@ -24,17 +26,19 @@ const fileOf = (dataDir: string, tenant: TenantId): string =>
 
 /**
  * Null where none is kept: the tenant was added elsewhere.
- * @throws HAError CONFIG_INVALID when the file is damaged
+ * @throws HAError CONFIG_INVALID when the file is damaged or of a newer release
  */
 export async function readTenantToken(dataDir: string, tenant: TenantId): Promise<KeptToken | null> {
   const file = fileOf(dataDir, tenant);
   const text = await readFileIfThere(file);
   if (text === null) return null;
-  const parsed = keptSchema.safeParse(parseJson(text, file));
+  const value = parseJson(text, file);
+  refuseNewer(value, TOKEN_VERSION, file);
+  const parsed = keptSchema.safeParse(value);
   if (!parsed.success) throw damaged(file, parsed.error);
   const { token, label } = parsed.data;
   return { token, label };
 }
 
 export const keepTenantToken = (dataDir: string, tenant: TenantId, kept: KeptToken): Promise<void> =>
-  writeFileAtomically(fileOf(dataDir, tenant), `${JSON.stringify({ version: 1, ...kept })}\n`);
+  writeFileAtomically(fileOf(dataDir, tenant), `${JSON.stringify({ version: TOKEN_VERSION, ...kept })}\n`);

@@ -2,7 +2,7 @@ import { SCALED_POOLS, type ScaledPool, type ScalingPolicy } from "../core/scali
 import type { InstanceView, PoolName } from "../ports/provisioner.ts";
 import type { DeploymentState, DesiredTopology, Observation } from "./deployment.ts";
 import { LOOPBACK } from "./addresses.ts";
-import { instanceNames } from "./instances.ts";
+import { instanceNames, sizedPoolOf } from "./instances.ts";
 import { decidedTopology, sizeOf } from "./scaling.ts";
 
 export interface StoreView {
@@ -129,7 +129,7 @@ function drainedViews({ instances, state }: ViewParts): InstanceView[] {
 function scalingView(desired: DesiredTopology, { instances, state }: ViewParts): ScalingView {
   const sizes = state.observation?.sizes ?? [];
   const poolView = (pool: ScaledPool): PoolScalingView => ({
-    current: instances.filter((instance) => instance.pool === pool && instance.state === "ready").length,
+    current: instances.filter(({ id, state: is }) => sizedPoolOf(id) === pool && is === "ready").length,
     desired: sizeOf(decidedTopology(desired, sizes), pool),
     ...desired.scaling[pool],
   });

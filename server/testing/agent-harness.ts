@@ -1,4 +1,4 @@
-import { NO_HISTORY } from "../core/compaction.ts";
+import { DEFAULT_COMPACTION, NO_HISTORY } from "../core/compaction.ts";
 import type { ModelSpec } from "../core/catalog.ts";
 import { agentId, runId, sessionKey, tenantId } from "../core/ids.ts";
 import type { RunEventBody } from "../core/run-event.ts";
@@ -96,6 +96,7 @@ export const turnOf = (
   ownFrom: (fields.messages?.findLastIndex(({ role }) => role === "user") ?? 0) + 1,
   history: NO_HISTORY,
   userRow: { seq: 1, messageId: "user-1" },
+  compaction: { ...DEFAULT_COMPACTION, model: null },
   stepsDone: 0,
   startedTools: [],
   tools: [],

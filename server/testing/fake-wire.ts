@@ -10,6 +10,7 @@ interface Received {
 /** What happens at the other end of the wire. */
 export interface FakePeer {
   text?(text: string): void;
+  ping?(): void;
   closed?(code: number, reason: string): void;
 }
 
@@ -78,7 +79,7 @@ export class FakeWire implements Wire {
   }
 
   private receive(frames: Buffer): void {
-    for (const text of textsOf(frames)) {
+    for (const text of textsOf(frames, () => this.peer.ping?.())) {
       this.received.push(JSON.parse(text) as Received);
       this.peer.text?.(text);
     }

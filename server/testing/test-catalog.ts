@@ -1,4 +1,5 @@
 import type { AgentCatalog } from "../core/catalog.ts";
+import { DEFAULT_COMPACTION } from "../core/compaction.ts";
 import { agentId } from "../core/ids.ts";
 
 export const AGENT = agentId("main");
@@ -33,6 +34,8 @@ export const TEST_CATALOG: AgentCatalog = {
   })),
   laneWidths: { main: 64, subagent: 8, cron: 2 },
   queueMode: "followup",
+  queueCap: null,
+  compaction: DEFAULT_COMPACTION,
   runTimeoutMs: 600_000,
   subagents: { maxSpawnDepth: 5, maxChildren: 5 },
   cronEnabled: true,

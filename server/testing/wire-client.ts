@@ -38,6 +38,7 @@ export class WireClient extends FrameLog {
     super();
     this.wire = new FakeWire({
       text: (text) => this.push(JSON.parse(text) as Frame),
+      ping: () => this.connection.outbox.arrived(),
       closed: (code, reason) => {
         if (this.closed) return;
         this.closed = { code, reason };

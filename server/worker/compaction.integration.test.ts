@@ -1,7 +1,7 @@
 import { describe, expect, it, onTestFinished } from "vitest";
 import { embeddedAgentRuntime } from "../adapters/embedded-agent/agent-runtime.ts";
 import { systemClock } from "../adapters/system/clock.ts";
-import { compactionOf } from "../core/compaction.ts";
+import { type CompactionPolicy, compactionOf } from "../core/compaction.ts";
 import { messageText, type TranscriptMessage } from "../core/transcript.ts";
 import type { DemoCallReport } from "../demo-model/call-log.ts";
 import { startDemoModel } from "../demo-model/main.ts";
@@ -16,15 +16,20 @@ import type { WorkerDeps } from "./main.ts";
 const WINDOW = 2_000;
 const LONG = "x".repeat(1_200);
 
-async function setup() {
+async function setup(policy: Partial<CompactionPolicy> = {}) {
   const model = await startDemoModel({ port: 0, logger: recordingLogger() });
-  onTestFinished(() => model.close());
+  const writer = await startDemoModel({ port: 0, logger: recordingLogger() });
+  onTestFinished(async () => void (await Promise.all([model.close(), writer.close()])));
   const pool = await memoryPool();
   const [spec] = TEST_CATALOG.models;
   const catalog = {
     ...TEST_CATALOG,
     agents: TEST_CATALOG.agents.map((agent) => ({ ...agent, model: "demo/small", fallbacks: [] })),
-    models: [{ ...spec!, id: "small", baseUrl: model.url, contextWindow: WINDOW }],
+    models: [
+      { ...spec!, id: "small", baseUrl: model.url, contextWindow: WINDOW },
+      { ...spec!, id: "writer", baseUrl: writer.url },
+    ],
+    compaction: { ...TEST_CATALOG.compaction, ...policy },
   };
   const runtime = embeddedAgentRuntime({
     random: seededRandom(1),
@@ -39,11 +44,11 @@ async function setup() {
     return rows.flatMap(({ body }) => ("inline" in body ? [body.inline] : []));
   };
   const compactions = async () => (await messages()).map(compactionOf).filter((made) => made !== null);
-  const summariesAsked = async (): Promise<number> => {
-    const report = (await (await fetch(new URL("/__demo/calls", model.url))).json()) as DemoCallReport;
+  const summariesAsked = async (of = model): Promise<number> => {
+    const report = (await (await fetch(new URL("/__demo/calls", of.url))).json()) as DemoCallReport;
     return report.calls.filter(({ text }) => text.startsWith("<conversation>")).length;
   };
-  return { pool, worker, say, messages, compactions, summariesAsked };
+  return { pool, worker, say, messages, compactions, summariesAsked, writer };
 }
 
 const fill = async (say: (text: string, run: string) => Promise<unknown>, turns: number): Promise<void> => {
@@ -99,6 +104,33 @@ describe("a context that fills its model's window", () => {
     expect(await compactions()).toHaveLength(1);
     const lost = await say("hello [[demo window=1]]", "always");
     expect(lost).toMatchObject({ status: "failed", error: { kind: "context_overflow" } });
+  });
+
+  it("is summarised only when the provider calls it too long, where that is configured", async () => {
+    const { worker, say, compactions } = await setup({ isProactive: false });
+    await worker();
+    await fill(say, 4);
+    await say(`fact 5 ${LONG} [[demo text="noted" usage=1900/10]]`, "fill-5");
+    await say("and now?", "now");
+    expect(await compactions()).toEqual([]);
+    expect(await say("hello [[demo window=1400]]", "over")).toMatchObject({ status: "succeeded" });
+    expect(await compactions()).toHaveLength(1);
+  });
+
+  it("is summarised by the model that is named for it, down to the tokens that are to be kept", async () => {
+    const { worker, say, summariesAsked, writer, compactions } = await setup({
+      model: "demo/writer",
+      keepRecentTokens: 1,
+    });
+    await worker();
+    await fill(say, 4);
+    await say(`fact 5 ${LONG} [[demo text="noted" usage=1600/10]]`, "fill-5");
+    const run = await say("and now? [[demo recall]]", "now");
+    expect(run).toMatchObject({ status: "succeeded", result: { model: { model: "small" } } });
+    expect((await compactions()).length).toBeGreaterThan(0);
+    expect(await summariesAsked()).toBe(0);
+    expect(await summariesAsked(writer)).toBeGreaterThan(0);
+    expect(run.result?.text).not.toMatch(/\| fact/);
   });
 
   it("is summarised again by the next worker when the first one dies before the row is written", async () => {

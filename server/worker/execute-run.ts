@@ -2,12 +2,14 @@ import type { AgentCatalog } from "../core/catalog.ts";
 import { grown } from "../core/compaction.ts";
 import { asHAError, isHAError } from "../core/errors.ts";
 import type { RunEventBody } from "../core/run-event.ts";
+import type { MetricsRegistry } from "../metrics/registry.ts";
 import { messageText, type TranscriptMessage } from "../core/transcript.ts";
 import type { AgentOutcome } from "../ports/agent-runtime.ts";
 import type { Logger } from "../ports/logger.ts";
 import { backoffMs } from "../ports/random.ts";
 import type { FinishAnswer, FinishRequest, Grant } from "../ports/run-ledger.ts";
 import type { SessionStore } from "../ports/session-store.ts";
+import type { Span, Tracing } from "../ports/tracing.ts";
 import type { ActiveRun, ActiveRuns } from "./active-runs.ts";
 import {
   abortOutcome,
@@ -34,6 +36,8 @@ export interface ExecuteRunDeps extends AttemptDeps {
   readonly runs: ActiveRuns;
   readonly logger: Logger;
   readonly charges: Pick<TokenCharges, "add">;
+  readonly tracing: Tracing;
+  readonly registry: Pick<MetricsRegistry, "count" | "observe">;
   /** False while the worker ends: the lease is then released with the run, for others to go on with the session. */
   readonly takeNext: () => boolean;
 }
@@ -54,6 +58,45 @@ export type RunEnding =
  * lease: every write is refused by the token, and nothing more is published.
  */
 export async function executeRun(deps: ExecuteRunDeps, grant: Grant): Promise<RunEnding> {
+  const begun = deps.clock.monotonic();
+  const { lane } = grant;
+  if (grant.attempt > 1) deps.registry.count("takeovers", {});
+  else deps.registry.observe("runQueue", { lane }, (grant.startedAt - grant.acceptedAt) / 1_000);
+  const span = startSpan(deps.tracing, grant);
+  // Whatever is logged of this run says whose it is.
+  const logger = deps.logger.child(idsOf(grant));
+  const ending = await executeAttempt({ ...deps, logger }, traced(grant, span));
+  span.end(ending.kind === "lost" ? "LEASE_LOST" : undefined);
+  if (ending.kind === "finished") {
+    deps.registry.observe("runDuration", { lane }, (deps.clock.monotonic() - begun) / 1_000);
+  }
+  return ending;
+}
+
+/** The span of one attempt, and beside it, of the first one, the time that the run has waited. */
+function startSpan(tracing: Tracing, grant: Grant): Span {
+  const parent = grant.input.options.traceparent;
+  const attributes = {
+    "openclaw.tenant": grant.tenant,
+    "openclaw.session": grant.sessionKey,
+    "openclaw.run": grant.runId,
+    "openclaw.run.attempt": grant.attempt,
+    "openclaw.lane": grant.lane,
+  };
+  if (grant.attempt === 1) {
+    const waiting = { name: "run queued", kind: "internal", parent, attributes } as const;
+    tracing.start({ ...waiting, startedAt: grant.acceptedAt }).end(undefined, grant.startedAt);
+  }
+  return tracing.start({ name: "execute run", kind: "consumer", parent, attributes });
+}
+
+/** What the run does is traced under its attempt. */
+const traced = (grant: Grant, { traceparent }: Span): Grant =>
+  traceparent === undefined
+    ? grant
+    : { ...grant, input: { ...grant.input, options: { ...grant.input.options, traceparent } } };
+
+async function executeAttempt(deps: ExecuteRunDeps, grant: Grant): Promise<RunEnding> {
   const run = deps.runs.add(grant, deadlineOf(deps, grant));
   if (grant.abortRequested) deps.runs.abort(grant.tenant, grant.runId);
   let stream: RunStream | null = null;
@@ -97,12 +140,12 @@ export async function executeRun(deps: ExecuteRunDeps, grant: Grant): Promise<Ru
 async function endingOf(deps: ExecuteRunDeps, grant: Grant, error: unknown): Promise<RunEnding> {
   if (isHAError(error, "DRAINING")) return { kind: "unfinished" };
   if (isHAError(error, "LEASE_LOST")) {
-    deps.logger.warn("worker.run_lost", { ...idsOf(grant), message: error.message });
+    deps.logger.warn("worker.run_lost", { message: error.message });
     return { kind: "lost" };
   }
   // Not reached by any failure we know of. It ends here, as it would break the next worker just the same.
   const { message } = asHAError(error);
-  deps.logger.error("worker.run_broke", { ...idsOf(grant), message });
+  deps.logger.error("worker.run_broke", { message });
   try {
     const answer = await storeOutcome(deps, {
       grant,
@@ -126,10 +169,7 @@ async function contextOf(deps: ExecuteRunDeps, run: ActiveRun): Promise<LoadedCo
   } catch (error) {
     if (isHandOver(error)) throw error;
     if (run.signal.aborted) return abortOutcome(run.signal, "");
-    deps.logger.error("worker.context_unreadable", {
-      ...idsOf(run.grant),
-      message: asHAError(error).message,
-    });
+    deps.logger.error("worker.context_unreadable", { message: asHAError(error).message });
     if (!isLostForGood(error)) return failure(error);
     const message = "a part of this session's history cannot be read; reset the session to go on without it";
     return { ...failure(error), error: { kind: "transcript_unreadable", message } };
@@ -169,7 +209,9 @@ async function finishRun(
   stream.emit(terminalEvent(outcome, stream.text()));
   deps.counters.ended[status]++;
   deps.charges.add(grant.tenant, result?.usage);
-  deps.logger.info("worker.run_ended", { ...idsOf(grant), status, errorKind: error?.kind });
+  deps.registry.count("modelTokens", { direction: "input" }, result?.usage?.input ?? 0);
+  deps.registry.count("modelTokens", { direction: "output" }, result?.usage?.output ?? 0);
+  deps.logger.info("worker.run_ended", { status, errorKind: error?.kind });
   // The next run's user row came with the same statement and is not part of this run's context.
   const head = answer.next?.userRow.seq === answer.headSeq ? answer.headSeq - 1 : answer.headSeq;
   if (context !== null && written.headSeq === head) {
@@ -196,7 +238,7 @@ async function storeOutcome(deps: ExecuteRunDeps, request: FinishRequest): Promi
     } catch (error) {
       if (isHandOver(error)) throw error;
       const { code, message } = asHAError(error);
-      deps.logger.error("worker.result_refused", { runId: request.grant.runId, code, message });
+      deps.logger.error("worker.result_refused", { code, message });
       const refused = { kind: "result_refused", message: "the result could not be stored" };
       current = { ...request, status: "failed", result: null, error: refused, steps: [], messages: [] };
       if (tries > 0) await deps.clock.sleep(backoffMs(deps.random, tries, 200, 5_000));

@@ -14,12 +14,14 @@ import type { Grant, RunLedger } from "../ports/run-ledger.ts";
 import type { RunQueue } from "../ports/run-queue.ts";
 import type { SecretVault } from "../ports/secret-vault.ts";
 import type { SessionStore } from "../ports/session-store.ts";
+import { noTracing, type Tracing } from "../ports/tracing.ts";
 import { backUpSweep } from "./back-up-sweep.ts";
 import { bodyStore } from "../bodies/body-store.ts";
 import { contextCache } from "./context-cache.ts";
 import type { KeepLease } from "./keep-lease.ts";
 import { mediaLoader } from "./media-loader.ts";
-import { newWorkerCounters, type WorkerCounters } from "./metrics.ts";
+import { metricsRegistry, type MetricsRegistry } from "../metrics/registry.ts";
+import { newWorkerCounters, tellCounters, type WorkerCounters } from "./metrics.ts";
 import { runPublisher } from "./run-publisher.ts";
 import { tokenCharges } from "./token-charges.ts";
 import { slots } from "./slots.ts";
@@ -64,6 +66,10 @@ export interface WorkerDeps {
   readonly ended?: (grant: Grant) => void;
   /** Memory for the contexts of hot sessions; default 64 MB. */
   readonly cacheBytes?: number;
+  /** Default: nothing is traced. */
+  readonly tracing?: Tracing;
+  /** That of the process; default one of the worker's own. */
+  readonly registry?: MetricsRegistry;
   /** Repairs what crashes leave behind also where no control process runs; default true. */
   readonly backUpSweep?: boolean;
 }
@@ -89,6 +95,7 @@ export interface WorkerHandle {
 export async function startWorker(deps: WorkerDeps): Promise<WorkerHandle> {
   const { clock, random, logger } = deps;
   const counters = newWorkerCounters();
+  const registry = deps.registry ?? metricsRegistry(deps.instance);
   const parts: WorkerParts = {
     ...deps,
     slots: slots(deps.slots),
@@ -99,8 +106,11 @@ export async function startWorker(deps: WorkerDeps): Promise<WorkerHandle> {
     cache: contextCache(deps.cacheBytes ?? CACHE_BYTES),
     publisher: runPublisher({ ...deps, counters }),
     charges: tokenCharges(deps),
+    registry,
+    tracing: deps.tracing ?? noTracing,
     counters,
   };
+  tellCounters(registry, counters, parts.slots);
   const stop = new AbortController();
   const lives = new Set<WorkerLife>();
   let current: WorkerLife | null = null;

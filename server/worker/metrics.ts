@@ -1,4 +1,6 @@
 import type { EndedStatus } from "../core/run.ts";
+import type { MetricsRegistry } from "../metrics/registry.ts";
+import type { Slots } from "./slots.ts";
 
 /** Sums since the worker process started, for `WorkerHandle.metrics()`. */
 export interface WorkerCounters {
@@ -38,3 +40,25 @@ export const newWorkerCounters = (): WorkerCounters => ({
   publishFenced: 0,
   endsUnpublished: 0,
 });
+
+/** Tells what is counted here to whoever asks for the process's numbers. */
+export function tellCounters(registry: MetricsRegistry, counters: WorkerCounters, slots: Slots): void {
+  registry.gauge("workerSessions", () => slots.total - slots.free());
+  registry.gauge("workerSlots", () => slots.total);
+  registry.sums("runsEnded", () =>
+    Object.entries(counters.ended).map(([status, runs]) => [{ status }, runs]),
+  );
+  registry.sums("claims", () => [
+    [{ answer: "granted" }, counters.claimsGranted],
+    [{ answer: "busy" }, counters.claimsBusy],
+    [{ answer: "empty" }, counters.claimsEmpty],
+  ]);
+  registry.sums("fenced", () => [[{}, counters.fenced]]);
+  registry.sums("leasesLost", () => [[{}, counters.leasesLost]]);
+  registry.sums("ledgerRetries", () => [[{}, counters.ledgerRetries]]);
+  registry.sums("published", () => [
+    [{ outcome: "published" }, counters.publishes],
+    [{ outcome: "failed" }, counters.publishFailures],
+    [{ outcome: "fenced" }, counters.publishFenced],
+  ]);
+}

@@ -1,5 +1,6 @@
 import { type AgentCatalog, type AgentSpec, findAgent, findModel, type ModelSpec } from "../core/catalog.ts";
 import type { RunError, Sampling } from "../core/run.ts";
+import type { AgentTurn } from "../ports/agent-runtime.ts";
 import type { Grant } from "../ports/run-ledger.ts";
 
 /** Who answers a run, with what. */
@@ -8,6 +9,7 @@ export interface TurnPlan {
   /** At least one. */
   readonly models: readonly ModelSpec[];
   readonly thinking: string | null;
+  readonly compaction: AgentTurn["compaction"];
   readonly sampling?: Sampling;
   /** Of the whole run in milliseconds; null for none. */
   readonly timeoutMs: number | null;
@@ -50,6 +52,11 @@ export function planTurn(
     plan: {
       agent: withExtraPrompt(agent, options.extraSystemPrompt),
       models,
+      compaction: {
+        ...catalog.compaction,
+        model:
+          catalog.compaction.model === null ? null : (findModel(catalog, catalog.compaction.model) ?? null),
+      },
       sampling: options.sampling,
       thinking: options.thinking ?? grant.sessionThinking ?? agent.thinkingLevel,
       timeoutMs: timeoutOf(catalog, grant),

@@ -2,6 +2,7 @@ import { asHAError, HAError } from "../core/errors.ts";
 import type { WorkerId } from "../core/ids.ts";
 import type { AgentCatalog } from "../core/catalog.ts";
 import type { AgentRuntime, AgentTool } from "../ports/agent-runtime.ts";
+import type { MetricsRegistry } from "../metrics/registry.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { EventBus } from "../ports/event-bus.ts";
 import type { Logger } from "../ports/logger.ts";
@@ -10,6 +11,7 @@ import type { Grant, RunLedger } from "../ports/run-ledger.ts";
 import type { RunQueue } from "../ports/run-queue.ts";
 import type { SecretVault } from "../ports/secret-vault.ts";
 import type { SessionStore } from "../ports/session-store.ts";
+import type { Tracing } from "../ports/tracing.ts";
 import { activeRuns } from "./active-runs.ts";
 import { consumer } from "./consume.ts";
 import { executeSession } from "./execute-session.ts";
@@ -52,10 +54,12 @@ export interface WorkerParts {
   readonly cache: ContextCache;
   readonly publisher: RunPublisher;
   readonly charges: TokenCharges;
+  readonly tracing: Tracing;
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
   readonly counters: WorkerCounters;
+  readonly registry: Pick<MetricsRegistry, "count" | "observe">;
 }
 
 /** One worker id, from its registration to its end. */

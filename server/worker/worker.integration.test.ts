@@ -1,6 +1,5 @@
-import { type ChildProcess, spawn } from "node:child_process";
+import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
 import { memoryObjectStore } from "../adapters/memory/object-store.ts";
 import { memoryScalingStore } from "../adapters/memory/scaling-store.ts";
@@ -20,10 +19,9 @@ import { openPostgresStores } from "../testing/postgres-stores.ts";
 import { recordingLogger } from "../testing/recording-logger.ts";
 import { seededRandom } from "../testing/seeded-random.ts";
 import { startTestRedis, type TestDatabase, testPostgres, type TestStore } from "../testing/services.ts";
+import { registered, startWorkerProcess } from "../testing/start-worker-process.ts";
 import { AGENT, TEST_CATALOG } from "../testing/test-catalog.ts";
 import { until } from "../testing/until.ts";
-
-const SCRIPT = fileURLToPath(new URL("../testing/worker-process.ts", import.meta.url));
 
 let database: TestDatabase;
 let redis: TestStore;
@@ -49,30 +47,12 @@ afterAll(async () => {
   await database?.drop();
 });
 
-/** Starts a worker process; it is killed at the latest when the test ends. */
-async function startProcess(instance: string): Promise<ChildProcess> {
-  const child = spawn(process.execPath, ["--disable-warning=ExperimentalWarning", SCRIPT], {
-    env: { ...process.env, POSTGRES_URL: database.url, REDIS_URL: redis.url, INSTANCE: instance },
-    stdio: ["ignore", "ignore", "inherit"],
+const startProcess = (instance: string): Promise<ChildProcess> =>
+  startWorkerProcess(stores.ledger, "worker-process.ts", {
+    POSTGRES_URL: database.url,
+    REDIS_URL: redis.url,
+    INSTANCE: instance,
   });
-  onTestFinished(async () => {
-    if (child.exitCode !== null || child.signalCode !== null) return;
-    child.kill("SIGKILL");
-    await once(child, "exit");
-  });
-  await registered(instance);
-  return child;
-}
-
-const registered = (instance: string, not?: string) =>
-  until(
-    async () =>
-      (await stores.ledger.workers()).find((view) => view.instance === instance && view.worker !== not),
-    {
-      what: `the registration of ${instance}`,
-      timeoutMs: 20_000,
-    },
-  );
 
 async function setup() {
   const tenant: TenantId = tenantId(`t${++tenants}`);
@@ -179,7 +159,7 @@ describe("workers on PostgreSQL and Redis", () => {
   it("change nothing when they wake from a pause past their lease, and go on under a new id", async () => {
     const { send, ended, heard, transcript, events } = await setup();
     const first = await startProcess("w1");
-    const { worker: oldId } = await registered("w1");
+    const { worker: oldId } = await registered(stores.ledger, "w1");
     const run = await send("run-1", "please hang");
     await heard(run, "half of run-1");
     first.kill("SIGSTOP");
@@ -188,7 +168,7 @@ describe("workers on PostgreSQL and Redis", () => {
     expect(await ended(run)).toMatchObject({ status: "succeeded", attempt: 2 });
     const before = await transcript();
     first.kill("SIGCONT");
-    await registered("w1", oldId);
+    await registered(stores.ledger, "w1", oldId);
     expect(await transcript()).toEqual(before);
     const finals = events.filter((event) => event.runId === run && event.body.type === "final");
     expect(finals).toHaveLength(1);

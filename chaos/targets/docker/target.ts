@@ -41,7 +41,7 @@ type FaultSignal = "SIGKILL" | "SIGTERM" | "SIGSTOP" | "SIGCONT";
 /** A cluster with its logs and little more: a disk that fills in a moment. */
 const SMALL_DISK_BYTES = 400 * 1024 * 1024;
 /** What a chaos client may do: what the traffic needs and no more. */
-const SCOPES = ["operator.read", "operator.write"];
+const SCOPES = ["operator.admin"];
 
 /** What chaos can do to containers by the names that all targets share; `deployment` can do more. */
 export const DOCKER_CAPABILITIES = ["signal", "stores", "rolling-restart", "disk-full"] as const;

@@ -4,6 +4,7 @@ import type { AgentRuntime } from "../../ports/agent-runtime.ts";
 import type { Clock } from "../../ports/clock.ts";
 import type { Logger } from "../../ports/logger.ts";
 import type { Random } from "../../ports/random.ts";
+import { noTracing, type Tracing } from "../../ports/tracing.ts";
 import { modelAsker, type RetryOptions } from "./ask-model.ts";
 import { type CircuitOptions, circuits } from "./circuit.ts";
 import { loadLlm, touch } from "./llm.ts";
@@ -13,6 +14,8 @@ export interface EmbeddedAgentOptions {
   readonly random: Random;
   readonly clock: Clock;
   readonly logger: Logger;
+  /** Default: nothing is traced. */
+  readonly tracing?: Tracing;
   /** Model calls of one run, over all attempts; default 50. */
   readonly maxSteps?: number;
   /** Default: 3 retries from 500 ms to 15 s. */
@@ -36,14 +39,14 @@ export interface EmbeddedAgentRuntime extends AgentRuntime {
  * One instance serves all runs of a process; they share circuits and connections, and nothing of a tenant.
  */
 export function embeddedAgentRuntime(options: EmbeddedAgentOptions): EmbeddedAgentRuntime {
-  const { random, clock, logger, maxSteps = 50 } = options;
+  const { random, clock, logger, tracing = noTracing, maxSteps = 50 } = options;
   const retry = { maxRetries: 3, baseMs: 500, capMs: 15_000, ...options.retry };
   const circuitOf = circuits({ failures: 5, halfOpenAfterMs: 10_000, ...options.breaker }, logger);
   const watch = stallWatch(clock, { firstMs: 120_000, idleMs: 60_000, ...options.deadlines });
 
   const load = async () => {
     const llm = await loadLlm();
-    const askModel = modelAsker({ llm, watch, circuitOf, retry, random, clock, logger });
+    const askModel = modelAsker({ llm, watch, circuitOf, retry, random, clock, logger, tracing });
     return { llm, loop: { askModel, validate: llm.validate, clock, maxSteps } };
   };
   let loading: ReturnType<typeof load> | undefined;

@@ -4,6 +4,7 @@ import { isHAError } from "../../core/errors.ts";
 import type { Clock } from "../../ports/clock.ts";
 import type { Logger } from "../../ports/logger.ts";
 import { backoffMs, type Random } from "../../ports/random.ts";
+import type { Tracing } from "../../ports/tracing.ts";
 import type { Circuit } from "./circuit.ts";
 import { cacheKeyOf, contextOf, modelOf, samplingOf, thinkingOf } from "./context.ts";
 import { type ModelFailure, scrub, unavailable } from "./failure.ts";
@@ -28,6 +29,7 @@ export interface AskModelDeps {
   readonly random: Random;
   readonly clock: Clock;
   readonly logger: Logger;
+  readonly tracing: Tracing;
 }
 
 /** A model that was asked, and why it did not answer. */
@@ -80,7 +82,7 @@ async function tryModel(
   const { signal, text, turn } = request;
   for (let tries = 1; ; tries++) {
     text.retry();
-    const result = await askOnce(deps, request, model);
+    const result = await tracedCall(deps, request, model);
     if (result.kind !== "failure") return result;
     const { failure } = result;
     const waitMs = Math.max(
@@ -89,7 +91,9 @@ async function tryModel(
     );
     const again = failure.retryable && tries <= retry.maxRetries && waitMs <= retry.capMs;
     logger.warn("model.call_failed", {
-      runId: turn.runId,
+      tenant: turn.tenant,
+      session: turn.sessionKey,
+      run: turn.runId,
       provider: model.provider,
       model: model.id,
       kind: failure.kind,
@@ -99,6 +103,33 @@ async function tryModel(
     if (!again) return { kind: "given_up", givenUp: { model, failure, tries } };
     await clock.sleep(waitMs, signal);
     if (signal.aborted) return { kind: "stopped" };
+  }
+}
+
+/** One call, as a span named and described after OpenTelemetry's conventions for generative AI. */
+async function tracedCall(
+  deps: AskModelDeps,
+  request: ModelCallRequest,
+  model: ModelSpec,
+): Promise<StreamResult> {
+  const span = deps.tracing.start({
+    name: `chat ${model.id}`,
+    kind: "client",
+    parent: request.turn.traceparent,
+    attributes: {
+      "gen_ai.operation.name": "chat",
+      "gen_ai.provider.name": model.provider,
+      "gen_ai.request.model": model.id,
+      "openclaw.run": request.turn.runId,
+    },
+  });
+  try {
+    const result = await askOnce(deps, request, model);
+    span.end(result.kind === "failure" ? result.failure.kind : undefined);
+    return result;
+  } catch (error) {
+    span.end("internal");
+    throw error;
   }
 }
 

@@ -25,7 +25,7 @@ import { stopSubagents } from "./subagents.ts";
 
 type RunMethods = Pick<
   RunLedger,
-  "abort" | "redrive" | "get" | "getMany" | "list" | "steps" | "running" | "failures" | "lanes"
+  "abort" | "redrive" | "get" | "getMany" | "list" | "queued" | "steps" | "running" | "failures" | "lanes"
 >;
 
 /** What users do to runs, and how they look at them. */
@@ -67,6 +67,15 @@ export function ledgerRuns(state: MemoryStoreState): RunMethods {
         const run = findRun(state, tenant, runId);
         return run ? [runRecord(run)] : [];
       }),
+
+    queued: async (tenant, key, limit) => {
+      const queue = findSession(state, tenant, key)?.queue ?? [];
+      const waiting = queue.filter(({ status }) => status === "queued");
+      const items = waiting
+        .slice(0, limit)
+        .map(({ runId, acceptedAt, input }) => ({ runId, acceptedAt, body: input.body }));
+      return { items, total: waiting.length };
+    },
 
     list: async (tenant, filter) => listRuns(state, tenant, filter).map(runRecord),
 

@@ -18,6 +18,26 @@ export function memoryTenantDirectory(state: MemoryStoreState): TenantDirectory 
     if (!tenant) throw noTenant(id);
     return tenant;
   };
+  function notRemoved(id: TenantId): void {
+    if (!state.removedTenants.has(id)) return;
+    throw new HAError("REQUEST_CONFLICT", `tenant ${id} was removed, and its id is not given out again`);
+  }
+  function added(id: TenantId, pool: string): StoredTenant {
+    notRemoved(id);
+    const tenant: StoredTenant = {
+      id,
+      pool,
+      disabled: false,
+      limits: {},
+      measured: null,
+      createdAt: state.now(),
+      sessions: new Map(),
+      endedSeqs: new Map(),
+      runs: new Map(),
+    };
+    state.tenants.set(id, tenant);
+    return tenant;
+  }
   /** The tenant of a token that is good. */
   const goodFor = (hash: string): StoredTenant | null => {
     const token = state.tokens.get(hash);
@@ -37,25 +57,14 @@ export function memoryTenantDirectory(state: MemoryStoreState): TenantDirectory 
 
     tenants: async () => Array.from(state.tenants.values(), (tenant) => recordOf(state, tenant)),
 
-    addTenant: async (id, pool) => {
-      const existing = state.tenants.get(id);
-      if (existing) return recordOf(state, existing);
-      if (state.removedTenants.has(id)) {
-        throw new HAError("REQUEST_CONFLICT", `tenant ${id} was removed, and its id is not given out again`);
-      }
-      const tenant: StoredTenant = {
-        id,
-        pool,
-        disabled: false,
-        limits: {},
-        measured: null,
-        createdAt: state.now(),
-        sessions: new Map(),
-        endedSeqs: new Map(),
-        runs: new Map(),
-      };
-      state.tenants.set(id, tenant);
-      return recordOf(state, tenant);
+    addTenant: async (id, pool) => recordOf(state, state.tenants.get(id) ?? added(id, pool)),
+
+    ensureTenants: async (tenants) => {
+      const missing = tenants.filter(({ id }) => !state.tenants.has(id));
+      for (const { id } of missing) notRemoved(id);
+      for (const { id, pool } of missing) added(id, pool);
+      for (const { id, limits } of tenants) if (limits !== undefined) known(id).limits = limits;
+      return missing.length;
     },
 
     addToken: async (tenant, token, scopes, label) => addToken(state, tenant, token, scopes, label),

@@ -239,6 +239,7 @@ describe.each(["as migrated, never analysed with data", "analysed"])(
         "get run": () => ledger.get(tenant, runId(`${name}-1`)),
         "queued runs of a session": () =>
           ledger.list(tenant, { sessionKey: key(4), status: ["queued"], limit: 20 }),
+        "what waits in a session": () => ledger.queued(tenant, key(4), 20),
         "find by prefix": () => sessions.withPrefix(tenant, "agent:main:9999", 10),
         "find a message": () => sessions.seqOf(tenant, key(7), "7-1"),
         "reset once": () => sessions.reset(tenant, key(8), "new", `${name}-reset`),

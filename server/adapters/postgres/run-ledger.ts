@@ -40,7 +40,7 @@ import {
   type WorkerRow,
 } from "./ledger-rows.ts";
 import { answeredRun, answerItem, type AnswerRow } from "./ledger-answer.ts";
-import { listRuns, readSteps } from "./run-reads.ts";
+import { listRuns, queuedInputs, readSteps } from "./run-reads.ts";
 import { SEAL_THRESHOLD_ROWS } from "./seal.ts";
 import { inTenant } from "./tenant-scope.ts";
 
@@ -255,6 +255,9 @@ export function postgresRunLedger(options: PostgresRunLedgerOptions): RunLedger 
     },
 
     list: (tenant, filter) => inTenant(pool, tenant, "list runs", (query) => listRuns(query, tenant, filter)),
+
+    queued: (tenant, key, limit) =>
+      inTenant(pool, tenant, "list what waits", (query) => queuedInputs(query, tenant, key, limit)),
 
     steps: (tenant, run) => inTenant(pool, tenant, "read steps", (query) => readSteps(query, tenant, run)),
 

@@ -1,8 +1,9 @@
-import type { RunId, TenantId } from "../../core/ids.ts";
+import type { RunId, SessionKey, TenantId } from "../../core/ids.ts";
 import { isEnded } from "../../core/run-state.ts";
 import type { EndedStatus, RunRecord, RunStatus } from "../../core/run.ts";
-import type { RecordedStep, RunFilter } from "../../ports/run-ledger.ts";
-import type { RunJson } from "./rows.ts";
+import type { TranscriptMessage } from "../../core/transcript.ts";
+import type { QueuedInput, RecordedStep, RunFilter } from "../../ports/run-ledger.ts";
+import { type RunJson, storedBody } from "./rows.ts";
 import type { TenantQuery } from "./tenant-scope.ts";
 
 /** How the newest runs come first; the last two tell apart what was accepted in one statement. */
@@ -72,6 +73,37 @@ export async function listRuns(
   const { text, values } = listStatement(filter, tenant);
   const { rows } = await query<{ run: RunJson }>(text, values);
   return rows.map(({ run }) => run);
+}
+
+// Params: $1 tenant, $2 session key, $3 limit.
+const QUEUED = `/* ledger.queued */
+  SELECT r.run_id, epoch_ms(r.accepted_at) AS accepted_at, r.input_body, r.input_sha256, r.input_bytes, count(*) OVER () AS total
+  FROM runs r WHERE r.tenant_id = $1 AND r.session_key = $2 AND r.ended_at IS NULL AND r.status = 'queued'
+  ORDER BY r.run_order LIMIT $3`;
+
+interface QueuedRow {
+  readonly run_id: RunId;
+  readonly accepted_at: number;
+  readonly input_body: TranscriptMessage | null;
+  readonly input_sha256: string | null;
+  readonly input_bytes: number | null;
+  readonly total: number;
+}
+
+/** What waits in a session, the oldest first. */
+export async function queuedInputs(
+  query: TenantQuery,
+  tenant: TenantId,
+  key: SessionKey,
+  limit: number,
+): Promise<{ items: QueuedInput[]; total: number }> {
+  const { rows } = await query<QueuedRow>(QUEUED, [tenant, key, limit]);
+  const items = rows.map((row) => ({
+    runId: row.run_id,
+    acceptedAt: row.accepted_at,
+    body: storedBody(row.input_body, row.input_sha256, row.input_bytes),
+  }));
+  return { items, total: rows[0]?.total ?? 0 };
 }
 
 const STEPS = `/* ledger.steps */

@@ -8,6 +8,17 @@ import { rowsOf } from "./query.ts";
 const AUTHENTICATE = "/* directory.authenticate */ SELECT * FROM authenticate($1)";
 const TENANTS = "/* directory.tenants */ SELECT * FROM list_tenants()";
 const ADD_TENANT = "/* directory.add_tenant */ SELECT add_tenant($1, $2)";
+// One statement, and so all or nothing; those that are as they should be cost no write. Its functions look anew at each
+// call, so that the limits find a tenant that was added a moment before. Params: $1 tenants as JSON.
+const ENSURE_TENANTS = `/* directory.ensure_tenants */
+  WITH wanted AS MATERIALIZED (
+    SELECT w.id, w.pool, w.limits, known.tenant_id IS NULL AS missing, known.limits AS before
+    FROM jsonb_to_recordset($1) AS w(id text, pool text, limits jsonb)
+    LEFT JOIN list_tenants() known ON known.tenant_id = w.id
+  )
+  SELECT missing, CASE WHEN missing THEN add_tenant(id, pool) END AS added,
+    CASE WHEN limits <> coalesce(before, '{}') THEN set_tenant_limits(id, limits) END AS limited
+  FROM wanted`;
 const REPLACE_TOKEN = "/* directory.replace_token */ SELECT replace_token($1, $2, $3, $4)";
 const ADD_TOKEN = "/* directory.add_token */ SELECT add_token($1, $2, $3, $4)";
 const SET_DISABLED = "/* directory.set_disabled */ SELECT set_tenant_disabled($1, $2) AS known";
@@ -70,6 +81,13 @@ export function postgresTenantDirectory({ pool }: { readonly pool: pg.Pool }): T
     async addTenant(id, tenantPool) {
       await rows("add a tenant", ADD_TENANT, [id, tenantPool]);
       return (await tenants()).find((tenant) => tenant.id === id) as TenantRecord;
+    },
+
+    async ensureTenants(wanted) {
+      const done = await rows<{ missing: boolean }>("ensure tenants", ENSURE_TENANTS, [
+        JSON.stringify(wanted),
+      ]);
+      return done.filter(({ missing }) => missing).length;
     },
 
     async addToken(tenant, token, scopes, label) {

@@ -124,6 +124,7 @@ async function runAgent(call: Call, params: z.infer<typeof agentParams>): Promis
           idempotencyKey: params.idempotencyKey,
           message: command?.message ?? params.message,
           sent: params.message,
+          traceparent: call.traceparent,
           attachments,
           options: { ...optionsOf(params, connection.id), ...command?.options },
         });

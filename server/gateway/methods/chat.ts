@@ -71,6 +71,7 @@ export async function send(
     idempotencyKey,
     message: command?.message ?? params.message,
     sent: params.message,
+    traceparent: call.traceparent,
     attachments,
     options,
     queueMode: params.queueMode ?? "session",

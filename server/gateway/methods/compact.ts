@@ -30,6 +30,7 @@ export const compactMethods: readonly Method[] = [
         sessionKey: key,
         idempotencyKey: params.idempotencyKey ?? gateway.random.uuid(),
         message: compactMessage(instructions),
+        traceparent: call.traceparent,
         attachments: [],
         options: { requesterConnId: connection.id, compact: { instructions } },
       });

@@ -11,7 +11,12 @@ import { historyCursor, seqOfCursor } from "../history-cursor.ts";
 import { agentsList, defaultsOf, modelsList } from "../projection/catalog.ts";
 import { commandsList } from "../projection/commands.ts";
 import { sessionRow, untouchedSessionRow } from "../projection/session-row.ts";
-import { sessionMessage, wireMessage } from "../projection/transcript-row.ts";
+import {
+  pendingMessage,
+  sessionMessage,
+  unavailablePending,
+  wireMessage,
+} from "../projection/transcript-row.ts";
 import { count, sessionKeyText, text } from "../protocol/params.ts";
 import { type HistoryPage, readHistory, readMessage } from "../read-history.ts";
 import { resolveShortId, shortIdText } from "../resolve-short-id.ts";
@@ -20,8 +25,8 @@ import { type Call, method, type Method } from "./registry.ts";
 
 const HISTORY_LIMIT = 200;
 const HISTORY_LIMIT_MAX = 1_000;
-/** Queued runs that `pendingInputs` lists. */
-const PENDING_MAX = 50;
+/** Messages that `pendingInputs` lists, as OpenClaw does. */
+const PENDING_MAX = 20;
 /** A client that lacks more than this reads a page instead. */
 const DELTA_ROWS_MAX = 200;
 const DELTA_BYTES_MAX = 1_000_000;
@@ -232,7 +237,7 @@ async function state(
     inputRunIds === undefined ? undefined : receipts(call, session, inputRunIds),
   ]);
   return {
-    pendingInputs: { items: pending, total: pending.length },
+    pendingInputs: pending,
     ...(inputReceipts === undefined ? {} : { inputReceipts, inputConsumptions: [] }),
     ...(session === null
       ? {}
@@ -246,17 +251,24 @@ async function state(
   };
 }
 
-/** The session's queued runs, oldest first. Their texts are the worker's to read: they are not told here. */
-async function pendingInputs(call: Call, session: SessionRecord | null): Promise<readonly unknown[]> {
-  if (session === null || session.activeRunId === null) return [];
-  const queued = await call.gateway.ledger.list(call.tenant, {
-    sessionKey: session.key,
-    status: ["queued"],
-    limit: PENDING_MAX,
+/** The messages of the session that wait for their turn, oldest first; what is for the model alone is not shown. */
+async function pendingInputs(
+  { gateway, tenant }: Call,
+  session: SessionRecord | null,
+): Promise<{ readonly items: readonly unknown[]; readonly total: number }> {
+  if (session === null || session.activeRunId === null) return { items: [], total: 0 };
+  const { items, total } = await gateway.ledger.queued(tenant, session.key, PENDING_MAX);
+  const messages = await Promise.all(
+    items.map(({ body, acceptedAt }) =>
+      gateway.bodies.load(tenant, body).catch(() => unavailablePending(acceptedAt)),
+    ),
+  );
+  const shownItems = items.flatMap(({ runId, acceptedAt }, n) => {
+    const message = messages[n]!;
+    if (isForModelOnly(message)) return [];
+    return [{ id: runId, runId, acceptedAt, state: "queued", message: pendingMessage(runId, message) }];
   });
-  return queued
-    .map((run) => ({ id: run.runId, runId: run.runId, acceptedAt: run.acceptedAt, state: "queued" }))
-    .toReversed();
+  return { items: shownItems, total: total - (items.length - shownItems.length) };
 }
 
 /**

@@ -13,6 +13,8 @@ export interface Call {
   readonly tenant: TenantId;
   /** The tenant's hub; the connection is one of its listeners. */
   readonly hub: TenantHub;
+  /** W3C trace context that came with the request. */
+  readonly traceparent: string | undefined;
   /**
    * Sends a first response now. What the handler returns afterwards is the second response on the same id, or none
    * where it returns undefined.

@@ -42,6 +42,24 @@ function withoutData(block: ContentBlock): unknown {
   return { ...rest, omitted: true, bytes: Math.floor((data.length * 3) / 4) };
 }
 
+/** Characters of a waiting message that are shown; the whole of it is in its row, once its run has begun. */
+const PENDING_CHARACTERS = 10_000;
+
+/** A message whose run has not begun, as `pendingInputs` carries it: without a place yet. */
+export function pendingMessage(runId: RunId, message: TranscriptMessage): Readonly<Record<string, unknown>> {
+  const { content } = message;
+  const isLong = typeof content === "string" && content.length > PENDING_CHARACTERS;
+  return {
+    ...message,
+    content: isLong
+      ? `${content.slice(0, PENDING_CHARACTERS).toWellFormed()}…`
+      : Array.isArray(content)
+        ? content.map(withoutData)
+        : content,
+    idempotencyKey: `${runId}:user`,
+  };
+}
+
 /** A compaction's summary is for the model: clients are told its sizes. */
 function shown(own: Readonly<Record<string, unknown>> | undefined): typeof own {
   if (own?.kind !== "compaction") return own;
@@ -54,10 +72,16 @@ const runThatItJoined = ({ runId, idempotencyKey }: TranscriptRow): RunId | null
   runId !== null && idempotencyKey?.endsWith(":user") && idempotencyKey !== `${runId}:user` ? runId : null;
 
 /** A row whose bytes cannot be had now (object storage is away): its place is kept, its text is not invented. */
-export const unavailableMessage = (row: TranscriptRow): TranscriptMessage => ({
-  role: row.idempotencyKey?.endsWith(":user") ? "user" : "assistant",
+export const unavailableMessage = (row: TranscriptRow): TranscriptMessage =>
+  unavailable(row.idempotencyKey?.endsWith(":user") ? "user" : "assistant", row.createdAt);
+
+/** As `unavailableMessage`, of a message whose run has not begun. */
+export const unavailablePending = (acceptedAt: number): TranscriptMessage => unavailable("user", acceptedAt);
+
+const unavailable = (role: "user" | "assistant", timestamp: number): TranscriptMessage => ({
+  role,
   content: [{ type: "text", text: "[this message cannot be read at the moment]" }],
-  timestamp: row.createdAt,
+  timestamp,
   __openclaw: { unavailable: true },
 });
 

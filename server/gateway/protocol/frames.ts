@@ -8,6 +8,8 @@ export interface RequestFrame {
   readonly id: string;
   readonly method: string;
   readonly params: unknown;
+  /** W3C trace context of the sender, as it came. */
+  readonly traceparent?: string;
 }
 
 /** What one text message of a client turned out to be. */
@@ -50,7 +52,9 @@ export function parseFrame(text: string): Incoming {
       return bad(`at root: unexpected property '${field.slice(0, 80)}'`);
     }
   }
-  return { kind: "request", request: { id, method: frame.method as string, params: frame.params } };
+  const { method, params, traceparent } = frame as { method: string; params: unknown; traceparent: unknown };
+  const traced = typeof traceparent === "string" ? { traceparent } : {};
+  return { kind: "request", request: { id, method, params, ...traced } };
 }
 
 export const encodeResult = (id: string, payload: unknown): string =>

@@ -1,4 +1,4 @@
-/** A text message as it goes over the wire of a server. Connections that are told the same share it. */
+/** A message as it goes over the wire of a server. Connections that are told the same share it. */
 export interface TextFrame {
   /** Header and all. */
   readonly bytes: Buffer;
@@ -8,6 +8,13 @@ export interface TextFrame {
 
 /** First byte of an uncompressed text message in one frame (RFC 6455, 5.2). */
 const FIN_AND_TEXT = 0x81;
+
+/** A ping, and what it says: the answer to it is told from the answers to others by that. */
+export const PROBE_TEXT = "p";
+export const probeFrame = (): TextFrame => ({
+  bytes: Buffer.from([0x89, PROBE_TEXT.length, ...Buffer.from(PROBE_TEXT)]),
+  waitsFor: 0,
+});
 
 export function textFrame(text: string): TextFrame {
   const length = Buffer.byteLength(text);

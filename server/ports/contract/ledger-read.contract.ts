@@ -3,10 +3,41 @@ import { describe, expect, it } from "vitest";
 import { agentId, type RunId, runId, tenantId } from "../../core/ids.ts";
 import type { RunFilter } from "../run-ledger.ts";
 import type { OpenStores } from "./store-fixture.ts";
-import { newKey, storeWorld, unique } from "./store-world.ts";
+import { newKey, storeWorld, textBody, unique } from "./store-world.ts";
 
 /** RunLedger.get, getMany and list: one tenant's runs, as they stand. */
 export function ledgerReadContract(open: OpenStores): void {
+  describe("queued", () => {
+    it("answers what waits in a session with its messages, the oldest first, and counts all", async () => {
+      const { ledger, accept, request, tenant, worker, claim } = await storeWorld(open);
+      const key = newKey();
+      const [first, ...others] = [
+        await accept(key),
+        await accept(key, { input: { body: textBody("user", "second"), options: {} } }),
+        await accept(key, { input: { body: textBody("user", "third"), options: {} } }),
+      ];
+      await accept(newKey());
+      expect(await ledger.queued(tenant, key, 1)).toMatchObject({
+        items: [{ runId: first.runId }],
+        total: 3,
+      });
+      await claim(await worker(), key);
+      expect(await ledger.queued(tenant, key, 9)).toEqual({
+        items: others.map(({ runId: id, acceptedAt }, n) => ({
+          runId: id,
+          acceptedAt,
+          body: textBody("user", n === 0 ? "second" : "third"),
+        })),
+        total: 2,
+      });
+      expect(await ledger.queued(tenantId(unique("tenant")), key, 9)).toEqual({ items: [], total: 0 });
+      const object = { sha256: "b".repeat(64), bytes: 50_000 };
+      const large = request(newKey(), { input: { body: { object }, options: {} } });
+      await ledger.accept([large]);
+      expect((await ledger.queued(tenant, large.sessionKey, 9)).items).toMatchObject([{ body: { object } }]);
+    });
+  });
+
   describe("get and getMany", () => {
     it("answer runs as they stand and leave out what is unknown", async () => {
       const { ledger, accept, tenant, run } = await storeWorld(open);

@@ -30,6 +30,42 @@ export function tenantDirectoryContract(adapter: string, open: OpenStores): void
       expect((await directory.tenants()).filter((record) => record.id === id)).toEqual([added]);
     });
 
+    it("makes sure of many at once: adds those that are missing, and leaves the others in their pools", async () => {
+      const { directory, tenant, pool } = await storeWorld(open);
+      await directory.setLimits(tenant, { sessions: 7 });
+      const ids = [1, 2, 3].map(() => tenantId(unique("tenant")));
+      const [one, two, three] = ids;
+      const wanted = [
+        { id: one!, pool: "vip", limits: { sessions: 1, queuedRuns: null } },
+        { id: two!, pool: "vip" },
+        { id: three!, pool: "shared" },
+        { id: tenant, pool: "vip" },
+      ];
+      expect(await directory.ensureTenants(wanted)).toBe(3);
+      expect(await directory.ensureTenants(wanted)).toBe(0);
+      expect(await directory.ensureTenants([])).toBe(0);
+      const known = new Map((await directory.tenants()).map((record) => [record.id, record]));
+      expect(wanted.map(({ id }) => known.get(id))).toMatchObject([
+        { pool: "vip", limits: { sessions: 1, queuedRuns: null }, effectiveLimits: { sessions: 1 } },
+        { pool: "vip", limits: {} },
+        { pool: "shared", limits: {} },
+        { pool, limits: { sessions: 7 } },
+      ]);
+      await directory.ensureTenants([{ id: tenant, pool, limits: { sessions: 8 } }]);
+      expect((await directory.tenants()).find(({ id }) => id === tenant)?.limits).toEqual({ sessions: 8 });
+    });
+
+    it("makes sure of all of them or of none", async () => {
+      const { directory } = await storeWorld(open);
+      const [gone, fresh] = [1, 2].map(() => tenantId(unique("tenant")));
+      await directory.addTenant(gone!, "shared");
+      await directory.setDisabled(gone!, true);
+      await directory.removeTenant(gone!);
+      const wanted = [fresh!, gone!].map((id) => ({ id, pool: "shared" }));
+      await expect(directory.ensureTenants(wanted)).rejects.toMatchObject({ code: "REQUEST_CONFLICT" });
+      expect((await directory.tenants()).map(({ id }) => id)).not.toContain(fresh);
+    });
+
     it("tells by a token whose it is and what it allows", async () => {
       const { directory, tenant, pool } = await storeWorld(open);
       const [admin, reader] = [newToken(), newToken()];

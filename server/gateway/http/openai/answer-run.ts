@@ -62,6 +62,7 @@ export async function answerRun(
       message,
       attachments,
       options,
+      traceparent: header(request.headers, "traceparent"),
     });
     gateway.metrics.acknowledged(gateway.clock.monotonic() - startedAt);
     if (made) hub.feed.changed(sessionKey, { reason: "send" });
@@ -99,7 +100,7 @@ function begin(hub: TenantHub, run: RunRecord, made: boolean, answer: RunAnswer,
 /** Nobody can come back for the answer. Where the ledger does not answer the run ends by itself. */
 function abortGivenUp(gateway: GatewayContext, hub: TenantHub, { tenant, runId }: RunRecord): void {
   abortRuns({ gateway, hub, tenant }, { runId }).catch((error: unknown) =>
-    gateway.logger.warn("gateway.http.abort_failed", { tenant, runId, error: String(error) }),
+    gateway.logger.warn("gateway.http.abort_failed", { tenant, run: runId, error: String(error) }),
   );
 }
 
