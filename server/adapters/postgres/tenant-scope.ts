@@ -46,9 +46,12 @@ export function readOnce<Row extends pg.QueryResultRow>(
 ): Promise<Row[]> {
   return translated(doing, async () => {
     const client = await pool.connect();
+    const { stream } = client.connection;
+    stream.cork(); // one packet, one call of the kernel
     const begun = client.query(`BEGIN; ${scopeOf(client, tenant)}`);
     const read = client.query<Row>(text, values);
     const ended = client.query("COMMIT"); // rolls back where the statement failed
+    stream.uncork();
     const [before, , after] = await Promise.allSettled([begun, read, ended]);
     const broken = [before, after].find((one) => one.status === "rejected");
     client.release(broken?.reason as Error | undefined);

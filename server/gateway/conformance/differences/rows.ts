@@ -67,7 +67,7 @@ export const rowDifferences: readonly Documented[] = [
     why: "There is no session file. What a client sets it gets back.",
     lines: [
       "missing sessions.*.entry.{sessionRoot,spawnDepth,parentSessionKey,modelOverrideSource,providerOverride,modelOverrideRouteResolution,liveModelSwitchPending,pinnedAt,archivedAt,archiveReason,sessionStartedAt,systemSent,abortedLastRun,compactionCount,modelProvider,model}",
-      "value sessions.*.entry.{delivery.kind,thinkingLevel,modelOverride}",
+      "value sessions.*.entry.{delivery.kind,modelOverride}",
       "extra sessions.*.entry.{chatType,archived,pinned,inputTokens,outputTokens,delivery}",
       "missing sessions.*.resolved.{runtimeSelectionLocked,thinkingLevel,thinkingLevels}",
       "value sessions.*.resolved.model",
