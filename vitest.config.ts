@@ -57,6 +57,8 @@ export default defineConfig({
           include: everywhere(".test.ts"),
           exclude: [...everywhere(".integration.test.ts"), ...everywhere(".e2e.test.ts")],
           testTimeout: 10_000,
+          // They share no state, and what they import is most of their time.
+          isolate: false,
         },
       },
       {

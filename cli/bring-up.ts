@@ -64,6 +64,9 @@ export async function bringUp(
   }
 }
 
+/** What a plain `up` would ask of a deployment that there is. @throws HAError CONFIG_INVALID */
+export const requestOfUp = (context: CliContext): Promise<ApplyRequest> => requestOf(context, undefined, {});
+
 /** What `up` would do, and nothing of it done. @throws HAError CONFIG_INVALID as `up` would */
 async function tellPlan(context: CliContext, request: ApplyRequest): Promise<void> {
   const [{ planChange }, { planText }] = await Promise.all([

@@ -10,7 +10,7 @@ import { watch } from "./tui/watch.ts";
  */
 export async function foreground(context: CliContext, ready: DeploymentView): Promise<void> {
   context.output.progress(`${ready.name} is ready: ${ready.gateway?.url ?? ""}`);
-  await watch(context, () => currentView(context), "Ctrl-C stops the deployment");
+  await watch(context, () => currentView(context), "q stop the deployment");
   // The first signal ended the watching; stopping is not to be interrupted by it. A second one ends this process.
   await bringDown(
     { ...context, deployment: context.deployment, signal: new AbortController().signal },

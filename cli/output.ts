@@ -22,6 +22,8 @@ export interface Output {
   readonly json: boolean;
   /** Colour and animation are welcome on stdout: a terminal, no `NO_COLOR`, no `--json`. */
   readonly rich: boolean;
+  /** A screen may be drawn on stdout: a terminal that can move its cursor, with colour or without, no `--json`. */
+  readonly interactive: boolean;
   /** The command's one answer: itself as one JSON document, or `asText` of it. */
   result<T>(value: T, asText: (value: T) => string): void;
   /** One item of a stream: one JSON object a line, or its text (a line; nothing when there is no text). */
@@ -48,10 +50,12 @@ export interface ErrorDocument {
 
 export function createOutput({ json, stdout, stderr, env }: OutputOptions): Output {
   const noColor = env["NO_COLOR"] !== undefined && env["NO_COLOR"] !== "";
+  const interactive = !json && stdout.isTTY === true && env["TERM"] !== "dumb";
   const line = (text: string): string => (text.endsWith("\n") ? text : `${text}\n`);
   return {
     json,
-    rich: !json && stdout.isTTY === true && !noColor && env["TERM"] !== "dumb",
+    rich: interactive && !noColor,
+    interactive,
     result(value, asText) {
       const text = json ? JSON.stringify(value, null, stdout.isTTY ? 2 : undefined) : asText(value);
       if (text !== "") stdout.write(line(text));

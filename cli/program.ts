@@ -17,6 +17,7 @@ import { serveCommand } from "./commands/serve.ts";
 import { sessionsCommand } from "./commands/sessions.ts";
 import { statusCommand } from "./commands/status.ts";
 import { tenantCommand } from "./commands/tenant.ts";
+import { upgradeCommand } from "./commands/upgrade.ts";
 import { upCommand } from "./commands/up.ts";
 import type { CliContext, GlobalFlags } from "./context.ts";
 import { createContext, type ContextOptions } from "./context.ts";
@@ -37,6 +38,7 @@ const COMMANDS: readonly ((context: CliContext) => Command)[] = [
   sessionsCommand,
   scaleCommand,
   drainCommand,
+  upgradeCommand,
   logsCommand,
   doctorCommand,
   chaosCommand,

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { statusText } from "./status-text.ts";
-import { EXAMPLE_NOW, exampleScaling, exampleView } from "./testing/deployment-view.ts";
+import { EXAMPLE_NOW, exampleScaling, exampleView, exampleActivity } from "./testing/deployment-view.ts";
 
 describe("status for people", () => {
   it("is a table of instances, stores, tenants and the queue", () => {
@@ -13,9 +13,9 @@ INSTANCE   STATE    PID  UP      RESTARTS  URL
 gateway-1  ready    2    10.0 s  0         ws://127.0.0.1:20001
 worker-1   crashed  -    -       3         -
 
-STORE     MODE      STATE    PID
-postgres  embedded  healthy  3
-redis     external  down     -
+STORE     MODE      STATE    PID  LATENCY
+postgres  embedded  healthy  3    0.4 ms
+redis     external  down     -    -
 
 TENANT   POOL
 default  shared
@@ -75,5 +75,14 @@ worker   2      4       auto, 2 to 8
     expect(statusText(exampleView({ queue }), EXAMPLE_NOW)).toContain(
       "queue: 0 ready, 0 running (as of 2026-11-22T11:59:00Z; PostgreSQL does not answer now)",
     );
+  });
+
+  it("tells what waits, what runs and what failed last, where there is any", () => {
+    const text = statusText(exampleView({ activity: exampleActivity }), EXAMPLE_NOW);
+    expect(text).toMatch(/^main +acme +2 +1\.5 s +0$/m);
+    expect(text).toMatch(/^run-1 +acme +agent:main:notes +4 look +8\.0 s$/m);
+    expect(text).toMatch(/^run-0 +other +agent:main:main +failed +1 m 0 s +model_auth: no key/m);
+    const idle = { ...exampleActivity, lanes: [], running: [], failures: [] };
+    expect(statusText(exampleView({ activity: idle }), EXAMPLE_NOW)).not.toContain("FAILED");
   });
 });

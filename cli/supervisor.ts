@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import path from "node:path";
 import { HAError, isHAError } from "../server/core/errors.ts";
 import type { SupervisorClient } from "../server/supervisor/client.ts";
@@ -6,28 +7,42 @@ import { findSupervisor } from "../server/supervisor/client.ts";
 import { createMonitor } from "../server/supervisor/monitor.ts";
 import { viewFromFiles } from "../server/supervisor/files-view.ts";
 import type { DeploymentView } from "../server/supervisor/view.ts";
+import { readDeployment } from "../server/supervisor/deployment.ts";
 import type { CliContext } from "./context.ts";
+import { mainOf } from "./upgrade/find-program.ts";
 
 /** How this very program is started: the same Node, with the same flags. */
-export const programOf = ({ projectRoot }: CliContext) => ({
-  command: process.execPath,
-  args: [...process.execArgv, path.join(projectRoot, "cli", "main.ts")],
-});
+export const programOf = ({ projectRoot }: CliContext) => programAt(projectRoot);
+
+/** As this program is, from another checkout; the Node that it brings goes with it. */
+function programAt(root: string) {
+  const own = path.join(root, "node_modules", "node", "bin", "node");
+  const ours = path.relative(root, process.execPath).startsWith("..") && existsSync(own);
+  return { command: ours ? own : process.execPath, args: [...process.execArgv, mainOf(root)] };
+}
+
+/** A deployment that runs is kept by the release that it runs on; one that does not, by this one. */
+async function keeperRoot({ deployment, projectRoot }: CliContext): Promise<string> {
+  const state = await readDeployment(deployment.dataDir);
+  const root = state === null || state.phase === "stopped" ? undefined : state.program?.root;
+  return root !== undefined && existsSync(mainOf(root)) ? root : projectRoot;
+}
 
 /**
- * Gives the supervisor one order. A supervisor that runs gets it; else one is started, which takes over what an
- * earlier one left. One that is just ending is waited for.
+ * Gives the supervisor one order. A supervisor that runs gets it; else one is started, of the checkout `root` or of the
+ * release that the deployment runs on, which takes over what an earlier one left. One that is just ending is waited for.
  * @throws HAError as the order threw it
  */
 export async function order<T>(
   context: CliContext,
   work: (supervisor: SupervisorClient) => Promise<T>,
+  root?: string,
 ): Promise<T> {
   const { clock, output, signal } = context;
   for (let tries = 1; ; tries++) {
     const supervisor = await ensureSupervisor({
       ...context.deployment,
-      program: programOf(context),
+      program: programAt(root ?? (await keeperRoot(context))),
       env: context.env,
       progress: (text) => output.progress(text),
       signal,
@@ -88,8 +103,9 @@ export async function currentView({ clock, deployment }: CliContext): Promise<De
     const { supervisorDatabase } = await import("../server/supervisor-database.ts");
     const database = supervisorDatabase();
     const observation = await createMonitor(clock, () => database.observe({ url })).latest(0);
+    const activity = observation && (await createMonitor(clock, () => database.activity({ url })).latest(0));
     // One that did not answer would not say goodbye either.
     void database.close().catch(() => {});
-    return observation;
+    return observation && { observation, activity };
   });
 }

@@ -47,6 +47,25 @@ describe("migrate", () => {
     expect((await client.query("SELECT * FROM openclaw_ha.t")).rows).toEqual([{ n: 1 }]);
   });
 
+  it("serves a release that a compatible migration came after, and changes nothing", async () => {
+    const { url, client } = await emptyDatabase();
+    const first = step(1, "CREATE TABLE t (n integer)");
+    const compatible = step(2, "-- Why.\n--   compatible: yes\n--   lock: none\nSELECT 1");
+    await migrate({ connectionString: url, migrations: [first, compatible] });
+    expect(await migrate({ connectionString: url, migrations: [first] })).toEqual({
+      revision: 2,
+      applied: [],
+    });
+    await migrate({
+      connectionString: url,
+      migrations: [first, compatible, step(3, "-- compatible: no\nSELECT 1")],
+    });
+    await expect(migrate({ connectionString: url, migrations: [first] })).rejects.toMatchObject({
+      code: "SCHEMA_NEWER",
+    });
+    expect(await schemaRevision(client)).toBe(3);
+  });
+
   it("leaves a database that a newer release has migrated as it is", async () => {
     const { url, client } = await emptyDatabase();
     await migrate({

@@ -54,7 +54,9 @@ export async function loadMigrations(): Promise<Migration[]> {
 /**
  * Brings a database to this release's revision. Each migration is one transaction together with the row that says it
  * was applied; a process killed in between leaves the database at the last whole revision.
- * @throws HAError SCHEMA_NEWER when a newer release has migrated the database: nothing is changed then
+ * A database that a newer release has migrated is left as it is, and serves this one as long as each newer migration
+ * says in its header that it does: so an upgrade can be undone.
+ * @throws HAError SCHEMA_NEWER when one of them says otherwise
  * @throws HAError STORE_UNAVAILABLE when the server cannot be reached, CONFIG_INVALID when it refuses the role
  */
 export async function migrate(options: MigrateOptions): Promise<MigrateReport> {
@@ -105,6 +107,18 @@ async function prepareRoles(client: Client, appPassword: string | undefined): Pr
   await client.query(`CREATE SCHEMA IF NOT EXISTS ${SCHEMA} AUTHORIZATION ${OWNER_ROLE}`);
 }
 
+/** How a migration's header says that the release before it can run beside it. */
+const COMPATIBLE = /^-- +compatible: yes/m;
+
+/** Whether a release that knows revisions up to this one can work on the database. */
+async function areCompatible(client: Client, newest: number): Promise<boolean> {
+  const { rows } = await client.query<{ compatible: boolean | null }>(
+    `SELECT bool_and(compatible) AS compatible FROM ${SCHEMA}.schema_revisions WHERE revision > $1`,
+    [newest],
+  );
+  return rows[0]?.compatible === true;
+}
+
 async function applyPending(
   client: Client,
   migrations: readonly Migration[],
@@ -112,11 +126,15 @@ async function applyPending(
 ): Promise<MigrateReport> {
   await client.query(`CREATE TABLE IF NOT EXISTS ${SCHEMA}.schema_revisions (
     revision integer PRIMARY KEY, name text NOT NULL, applied_at timestamptz NOT NULL DEFAULT clock_timestamp())`);
+  await client.query(
+    `ALTER TABLE ${SCHEMA}.schema_revisions ADD COLUMN IF NOT EXISTS compatible boolean NOT NULL DEFAULT false`,
+  );
   await client.query(`GRANT USAGE ON SCHEMA ${SCHEMA} TO ${APP_ROLE}`);
   await client.query(`GRANT SELECT ON ${SCHEMA}.schema_revisions TO ${APP_ROLE}`);
   const present = await schemaRevision(client);
   const newest = migrations.at(-1)?.revision ?? 0;
   if (present > newest) {
+    if (await areCompatible(client, newest)) return { revision: present, applied: [] };
     throw new HAError(
       "SCHEMA_NEWER",
       `the database is at revision ${present}, this release knows ${newest}: run a release at least as new as the one that migrated it`,
@@ -132,10 +150,10 @@ async function applyPending(
     await client.query(`SET LOCAL search_path = ${SCHEMA}`);
     await client.query(migration.sql);
     await client.query("RESET ROLE");
-    await client.query(`INSERT INTO ${SCHEMA}.schema_revisions (revision, name) VALUES ($1, $2)`, [
-      migration.revision,
-      migration.name,
-    ]);
+    await client.query(
+      `INSERT INTO ${SCHEMA}.schema_revisions (revision, name, compatible) VALUES ($1, $2, $3)`,
+      [migration.revision, migration.name, COMPATIBLE.test(migration.sql)],
+    );
     await client.query("COMMIT");
     applied.push(migration.revision);
   }

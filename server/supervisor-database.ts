@@ -13,6 +13,15 @@ const OPERATOR_SCOPES = ["operator.admin"];
 /** Decisions of a pool that `status` tells of. */
 const DECISIONS = 5;
 
+/** Rows of a list that a screen or a report has room for. */
+const SHOWN = 100;
+
+/** As control reads them: what is older is not running any more, or hangs. */
+const LOAD_MAX_AGE_MS = 7_000;
+
+const STANDBY_LAG = `/* supervisor.standby_lag */
+  SELECT floor(extract(epoch FROM max(replay_lag)) * 1000)::float8 AS lag_ms FROM pg_stat_replication`;
+
 /** What the supervisor does with the database, on PostgreSQL. One small pool, opened at the first observation. */
 export function supervisorDatabase(): SupervisorDatabase {
   let observing: { readonly url: string; readonly pool: ReturnType<typeof postgresPool> } | null = null;
@@ -91,6 +100,23 @@ export function supervisorDatabase(): SupervisorDatabase {
           decisions: [...decisions],
         })),
       };
+    },
+
+    async activity({ url }) {
+      const pool = await observer(url);
+      const ledger = postgresRunLedger({ pool });
+      // One connection: what is timed waits for nothing else.
+      const started = performance.now();
+      const { rows } = await pool.query<{ lag_ms: number | null }>(STANDBY_LAG);
+      const latencyMs = Math.round((performance.now() - started) * 10) / 10;
+      const [report, lanes, running, failures] = await Promise.all([
+        postgresScalingStore({ pool }).observe(LOAD_MAX_AGE_MS),
+        ledger.lanes(SHOWN),
+        ledger.running(SHOWN),
+        ledger.failures(SHOWN),
+      ]);
+      const lagMs = rows[0]?.lag_ms ?? null;
+      return { loads: report.loads, lanes, running, failures, latencyMs, lagMs };
     },
 
     async close() {

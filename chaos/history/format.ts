@@ -209,3 +209,6 @@ export interface History {
 
 /** How a message names itself to the model: its key in its first words. */
 export const markOf = (key: string): string => `<${key}>`;
+
+/** What the subagent of a message is called: the announcement of its end names it, and its answer repeats it. */
+export const subagentOf = (key: string): string => `subagent-of-${key}`;

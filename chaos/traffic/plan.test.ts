@@ -1,9 +1,10 @@
 import { describe, expect, it } from "vitest";
 import { parseDirectives } from "../../server/demo-model/directives.ts";
 import { seededRandom } from "../../server/testing/seeded-random.ts";
+import { subagentOf } from "../history/format.ts";
 import type { TrafficSpec } from "../scenario.ts";
 import { MAIN_TRAFFIC } from "../scenarios/traffic.ts";
-import { type Action, type PlanOptions, planTraffic, subagentOf, type TrafficPlan } from "./plan.ts";
+import { type Action, type PlanOptions, planTraffic, type TrafficPlan } from "./plan.ts";
 
 const ALL: TrafficSpec = { ...MAIN_TRAFFIC, perSecond: 50 };
 

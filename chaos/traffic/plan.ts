@@ -1,5 +1,5 @@
 import type { Random } from "../../server/ports/random.ts";
-import { markOf } from "../history/format.ts";
+import { markOf, subagentOf } from "../history/format.ts";
 import type { TimedFault, TrafficSpec } from "../scenario.ts";
 
 /** A message as some client is to send it. */
@@ -242,9 +242,6 @@ export function planTraffic(options: PlanOptions): TrafficPlan {
   }
   return { clients, tenants, hotSession: sessionOf(0, 0), warmUp, actions };
 }
-
-/** What the subagent of a message is called: the announcement of its end names it, and its answer repeats it. */
-export const subagentOf = (key: string): string => `subagent-of-${key}`;
 
 const WORDS = [
   "alder",

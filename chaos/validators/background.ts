@@ -1,4 +1,4 @@
-import { subagentOf } from "../traffic/plan.ts";
+import { subagentOf } from "../history/format.ts";
 import { type Facts, nameOf, shown } from "./facts.ts";
 
 /** Something that nobody waits for and that must be said in a session once. */

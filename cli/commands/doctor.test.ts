@@ -15,8 +15,18 @@ const HEALTHY: StoreFacts = {
       releaseRevision: 7,
       sessionLocks: true,
       inRecovery: false,
+      maxConnections: 197,
+      synchronousCommit: "on",
     }),
-  redis: () => Promise.resolve({ version: "7.0.15", evictionPolicy: "noeviction", roundTripMs: 0.2 }),
+  redis: () =>
+    Promise.resolve({
+      version: "7.0.15",
+      evictionPolicy: "noeviction",
+      roundTripMs: 0.2,
+      usedMemoryBytes: 1_000,
+      maxMemoryBytes: 0,
+      persistence: { kinds: [], failed: false },
+    }),
   objects: () => Promise.resolve(),
 };
 
@@ -31,7 +41,7 @@ describe("openclaw-ha doctor", () => {
       verdict: "ok",
       versions: { openclawHa: "0.0.0-test", node: "24.0.0" },
       findings: expect.arrayContaining([
-        { severity: "ok", what: "PostgreSQL 18.1 answers in 0.3 ms", action: "" },
+        { severity: "ok", what: "PostgreSQL 18.1 answers in 0.3 ms", why: "", action: "" },
       ]),
     });
   });
@@ -41,7 +51,9 @@ describe("openclaw-ha doctor", () => {
       Promise.reject(new HAError("STORE_UNAVAILABLE", "connect ECONNREFUSED"));
     const run = await runCli(["doctor"], { facts: { ...HEALTHY, postgres }, env });
     expect(run.exitCode).toBe(1);
-    expect(run.stdout).toMatch(/^FAIL {2}PostgreSQL is not usable: connect ECONNREFUSED\n {6}→ start it/m);
+    expect(run.stdout).toMatch(
+      /^FAIL {2}PostgreSQL is not usable: connect ECONNREFUSED\n {6}until it is, nothing is accepted\n {6}→ openclaw-ha up/m,
+    );
     expect(run.stdout).toMatch(/1 errors, 0 warnings\n$/);
   });
 
@@ -71,7 +83,7 @@ describe("openclaw-ha doctor", () => {
     const report = {
       verdict: "ok" as const,
       versions: { openclawHa: "1", node: "24" },
-      findings: [{ severity: "ok" as const, what: "fine", action: "" }],
+      findings: [{ severity: "ok" as const, what: "fine", why: "", action: "" }],
     };
     expect(reportText(report, false)).toBe("ok    fine\n\nopenclaw-ha 1: 0 errors, 0 warnings");
     expect(reportText(report, true)).toContain("\u001B[32mok  \u001B[0m");

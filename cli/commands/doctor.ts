@@ -10,7 +10,9 @@ export interface DoctorReport {
 
 export const doctorCommand = (context: CliContext): Command =>
   new Command("doctor")
-    .description("look at versions, stores, clocks, schema, locks, disk and processes, and say what to do")
+    .description(
+      "look at versions, stores, settings, clocks, schema, limits, disk and processes, and say what to do",
+    )
     .addHelpText("after", "\nExit code 1 when something is wrong; warnings alone are no failure.")
     .action(async () => {
       const { diagnose } = await import("../doctor/diagnose.ts");
@@ -31,10 +33,10 @@ const MARKS = { ok: "ok", warning: "warn", error: "FAIL" } as const;
 const COLORS = { ok: 32, warning: 33, error: 31 } as const;
 
 export function reportText({ findings, versions }: DoctorReport, color: boolean): string {
-  const lines = findings.map(({ severity, what, action }) => {
+  const lines = findings.map(({ severity, what, why, action }) => {
     const mark = MARKS[severity].padEnd(4);
     const shown = color ? `\u001B[${COLORS[severity]}m${mark}\u001B[0m` : mark;
-    return `${shown}  ${what}${action === "" ? "" : `\n      → ${action}`}`;
+    return `${shown}  ${what}${why === "" ? "" : `\n      ${why}`}${action === "" ? "" : `\n      → ${action}`}`;
   });
   const count = (severity: Finding["severity"]): number =>
     findings.filter((one) => one.severity === severity).length;

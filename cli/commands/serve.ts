@@ -95,6 +95,7 @@ async function serveSupervisor(context: CliContext): Promise<void> {
     logger: instanceLogger("supervisor", logLevel),
     database: supervisorDatabase(),
     program: programOf(context),
+    version: context.version,
     packageRoot: projectRoot,
   });
 }

@@ -1,7 +1,15 @@
 import { asHAError, isHAError } from "../../server/core/errors.ts";
 import { diagnoseStores } from "../../server/diagnosis/judge-stores.ts";
 import { judgeDeployment } from "../../server/diagnosis/judge-deployment.ts";
-import { diagnoseDataDir, judgeNode } from "../../server/diagnosis/judge-machine.ts";
+import { diagnoseLeftovers } from "./leftovers.ts";
+import { programFinder } from "../../server/wiring-programs.ts";
+import {
+  diagnoseDataDir,
+  judgeNode,
+  judgeOpenFiles,
+  judgePrograms,
+  openFilesLimit,
+} from "../../server/diagnosis/judge-machine.ts";
 import { failing, type Finding, ok, warning } from "../../server/diagnosis/finding.ts";
 import { loadOpenClawConfig } from "../../server/openclaw-config/load.ts";
 import type { CliContext } from "../context.ts";
@@ -14,7 +22,12 @@ import { deploymentSettings, type DeploymentSettings } from "../ports.ts";
  */
 export async function diagnose(context: CliContext): Promise<Finding[]> {
   const findings: Finding[] = [judgeNode(context.nodeVersion)];
-  findings.push(...(await diagnoseProcesses(context)));
+  const limit = await openFilesLimit();
+  if (limit !== null) findings.push(judgeOpenFiles(limit));
+  const { env, projectRoot } = context;
+  findings.push(...judgePrograms(programFinder({ packageRoot: projectRoot, env })));
+  const processes = await diagnoseProcesses(context);
+  findings.push(...processes.findings);
   const settings = await deploymentSettings(context).catch((error: unknown) => {
     // That there is no deployment has been told already.
     if (!isHAError(error, "NOT_RUNNING")) findings.push(configFinding(error));
@@ -22,21 +35,34 @@ export async function diagnose(context: CliContext): Promise<Finding[]> {
   });
   if (settings === null) return findings;
   findings.push(...diagnoseOpenClawConfig(settings));
-  findings.push(...(await diagnoseStores(await context.openFacts(settings.config))));
+  findings.push(...(await diagnoseStores(await context.openFacts(settings.config), processes.count)));
   return findings;
 }
 
-async function diagnoseProcesses(context: CliContext): Promise<Finding[]> {
+/** What runs here, and how many processes use the stores. */
+async function diagnoseProcesses(
+  context: CliContext,
+): Promise<{ readonly findings: readonly Finding[]; readonly count: number }> {
   const { name, dataDir } = context.deployment;
   try {
     await loadDeployment(context.deployment);
     const { lookAtDeployment } = await import("./look-at-deployment.ts");
     const { view, supervised } = await lookAtDeployment(context.deployment);
-    return [...(await diagnoseDataDir(dataDir)), ...judgeDeployment(view, supervised)];
+    const findings = [
+      ...(await diagnoseDataDir(dataDir)),
+      ...(await diagnoseLeftovers(dataDir, view)),
+      ...judgeDeployment(view, supervised),
+    ];
+    return { findings, count: view.instances.length };
   } catch (error) {
-    if (!isHAError(error, "NOT_RUNNING")) return [configFinding(error)];
-    if (context.env["OPENCLAW_HA_POSTGRES_URL"]) return [];
-    return [warning(`there is no deployment ${JSON.stringify(name)} in ${dataDir}`, "openclaw-ha up")];
+    if (!isHAError(error, "NOT_RUNNING")) return { findings: [configFinding(error)], count: 0 };
+    if (context.env["OPENCLAW_HA_POSTGRES_URL"]) return { findings: [], count: 0 };
+    const nothing = warning(
+      `there is no deployment ${JSON.stringify(name)} in ${dataDir}`,
+      "there is nothing to look at but this machine",
+      "openclaw-ha up",
+    );
+    return { findings: [nothing], count: 0 };
   }
 }
 
@@ -47,7 +73,7 @@ function diagnoseOpenClawConfig({ config, env }: DeploymentSettings): Finding[] 
     const { catalog, warnings } = loadOpenClawConfig({ path: file, env, demoModelUrl });
     return [
       ok(`${file}: ${catalog.agents.length} agents, ${catalog.models.length} models`),
-      ...warnings.map((text) => warning(text, `correct it in ${file}, or leave it`)),
+      ...warnings.map((text) => warning(text, "it has no effect here", `correct it in ${file}, or leave it`)),
     ];
   } catch (error) {
     return [configFinding(error)];
@@ -59,5 +85,5 @@ function configFinding(thrown: unknown): Finding {
   const problems = Array.isArray(details["problems"]) ? details["problems"].map(String) : [];
   const hint =
     typeof details["hint"] === "string" ? details["hint"] : "correct it and start again (openclaw-ha up)";
-  return failing([message, ...problems].join("; "), hint);
+  return failing([message, ...problems].join("; "), "no process can start with it", hint);
 }

@@ -1,7 +1,14 @@
 import { execFile } from "node:child_process";
 import { promisify } from "node:util";
-import { beforeAll, describe, expect, it } from "vitest";
-import { startDeployment, type TestDeployment } from "../../server/testing/deployment.ts";
+import { beforeAll, describe, expect, it, onTestFinished } from "vitest";
+import {
+  cleanEnvironment,
+  PROGRAM,
+  startDeployment,
+  type TestDeployment,
+} from "../../server/testing/deployment.ts";
+import type { DeploymentView } from "../../server/supervisor/view.ts";
+import { startTerminal, type Terminal } from "../testing/terminal.ts";
 import { until } from "../../server/testing/until.ts";
 
 let deployment: TestDeployment;
@@ -52,7 +59,20 @@ describe("up, status and env", () => {
       });
     }
     const again = await deployment.up();
-    expect({ ...again, queue: null }).toEqual({ ...view, queue: null });
+    // Of a moment: what is being done, and how fast stores answer.
+    const lasting = ({ stores, ...rest }: DeploymentView) => ({
+      ...rest,
+      activity: null,
+      queue: null,
+      stores: Object.entries(stores).map(([name, { healthy, mode, pid }]) => ({ name, healthy, mode, pid })),
+    });
+    expect(lasting(again)).toEqual(lasting(view));
+    expect(view.activity).toMatchObject({
+      loads: [{ instance: "gateway-1" }, { instance: "worker-1", slots: expect.any(Number) }],
+      running: [],
+      failures: [],
+    });
+    expect(view.stores["redis"]?.latencyMs).toBeGreaterThan(0);
   });
 
   it("every gateway answers its probes and metrics", async () => {
@@ -125,6 +145,57 @@ describe("up, status and env", () => {
     const { stdout } = await deployment.cli(["logs", "--lines", "all"]);
     const secrets = [token, new URL(String(database)).password, new URL(String(redis)).password];
     for (const secret of [...secrets, "nobodys-business"]) expect(stdout).not.toContain(secret);
+  });
+});
+
+describe("status --watch", () => {
+  /** The live screen in a real terminal. */
+  async function watching(env: Readonly<Record<string, string>> = {}): Promise<Terminal> {
+    const terminal = await startTerminal({
+      command: ["sh", "-c", `'${PROGRAM}' --data-dir '${deployment.dataDir}' status --watch; exec sh`],
+      cwd: deployment.folder,
+      env: { ...cleanEnvironment(deployment.folder), TERM: "xterm-256color", ...env },
+      columns: 80,
+      rows: 24,
+    });
+    onTestFinished(() => terminal.close());
+    return terminal;
+  }
+
+  it("shows runs and failures on 80 by 24 characters, opens one live, and leaves a clean terminal", async () => {
+    await deployment.cli(["send", "[[demo status=401]] refused", "--session", "refused"]);
+    const argv = ["send", '[[demo text="river " repeat=90 chunks=90 delay=100]] slowly', "--no-wait"];
+    await deployment.cli([...argv, "--session", "slow"]);
+    const terminal = await watching();
+    const screen = await terminal.shows("agent:main:slow");
+    expect(screen.split("\n").filter(Boolean).length).toBeLessThanOrEqual(24);
+    expect(screen).toMatch(/gateway-1 +ready/);
+    expect(screen).toMatch(/agent:main:refus\S+ +failed +model_auth/);
+    await terminal.press("3");
+    await terminal.press("Enter");
+    await terminal.shows(/started on demo[^]*river river/);
+    await terminal.press("l");
+    await terminal.shows("Logs of run");
+    await terminal.press("Escape");
+    await terminal.shows("Enter open");
+    await terminal.enter("/session:refused");
+    await terminal.shows("3 Running (0 of 1)");
+    await terminal.press("C-c");
+    const left = await terminal.shows(/^[$#] *$/m);
+    expect(left).not.toMatch(/Instances|Failures/);
+  });
+
+  it("drains an instance after a yes, in a small window without colour", async () => {
+    const terminal = await watching({ NO_COLOR: "1" });
+    await terminal.shows(/> gateway-1/);
+    await terminal.resize(60, 16);
+    for (const key of ["Down", "Down", "d"]) await terminal.press(key);
+    await terminal.shows("drain control-1?");
+    await terminal.press("y");
+    const drained = await terminal.shows(/control-1 +stopped/);
+    expect(drained).toContain("control-1 is drained");
+    await terminal.press("q");
+    await deployment.cli(["scale", "worker=1"]);
   });
 });
 

@@ -13,7 +13,7 @@ export interface SeenRun {
 }
 
 /**
- * Reads a run, its steps and its events; null where there is no such run. Without the bus there are no events, and the
+ * Reads a run, its steps and its events behind `afterRunSeq`; null where there is no such run. Without the bus there are no events, and the
  * rest is told all the same.
  * @throws HAError STORE_UNAVAILABLE
  */
@@ -21,9 +21,10 @@ export async function readRun(
   { bus, ledger }: Pick<DeploymentPorts, "bus" | "ledger">,
   tenant: TenantId,
   runId: RunId,
+  afterRunSeq = 0,
 ): Promise<SeenRun | null> {
   const [run, steps] = await Promise.all([ledger.get(tenant, runId), ledger.steps(tenant, runId)]);
   if (run === null) return null;
-  const events = await bus.replay(tenant, run.sessionKey, runId, 0).catch(() => null);
+  const events = await bus.replay(tenant, run.sessionKey, runId, afterRunSeq).catch(() => null);
   return { run, steps, events };
 }

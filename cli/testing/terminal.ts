@@ -22,6 +22,8 @@ export interface Terminal {
   enter(text: string): Promise<void>;
   /** Presses a key by tmux's name: `Escape`, `Enter`, `C-c`. */
   press(key: string): Promise<void>;
+  /** Makes the window so large. */
+  resize(columns: number, rows: number): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -64,6 +66,9 @@ export async function startTerminal(options: TerminalOptions): Promise<Terminal>
       await tmux("send-keys", "Enter");
     },
     press: async (key) => void (await tmux("send-keys", key)),
+    async resize(to, high) {
+      await tmux("resize-window", "-x", String(to), "-y", String(high));
+    },
     async close() {
       await tmux("kill-server").catch(() => undefined);
       await rm(folder, { recursive: true, force: true });

@@ -4,6 +4,7 @@ import { statusText } from "../status-text.ts";
 import { pollingSource } from "./use-snapshot.ts";
 
 const EVERY_MS = 1_000;
+const MAX_FPS = 10;
 
 /**
  * Shows a deployment until the signal aborts: the live screen on a terminal, else one result after another whenever
@@ -12,18 +13,24 @@ const EVERY_MS = 1_000;
 export async function watch(
   context: CliContext,
   look: () => Promise<DeploymentView>,
-  footer = "Ctrl-C ends this, not the deployment",
+  footer = "q leave",
 ): Promise<void> {
   const { clock, output, signal } = context;
   const source = pollingSource(look, clock, EVERY_MS);
-  if (output.rich) {
-    const [{ render }, { Dashboard }, { h }] = await Promise.all([
+  if (output.interactive) {
+    const [{ render }, { Screen }, { h }] = await Promise.all([
       import("ink"),
-      import("./dashboard.ts"),
+      import("./screen.ts"),
       import("./h.ts"),
     ]);
-    // Ctrl-C reaches us as a signal, as in every other command.
-    const screen = render(h(Dashboard, { footer, signal, source }), { exitOnCtrlC: false });
+    const screen = render(h(Screen, { context, footer, source }), {
+      // Ctrl-C is a key like any other, so that the terminal is put back before anything else happens.
+      exitOnCtrlC: false,
+      alternateScreen: true,
+      // Over a slow line only what has changed is sent, and not more often than anybody reads.
+      incrementalRendering: true,
+      maxFps: MAX_FPS,
+    });
     await screen.waitUntilExit();
     return;
   }

@@ -12,6 +12,8 @@ const BENCHMARKS: Readonly<Record<string, (options: BenchmarkOptions) => Promise
   tenants: async () => (await import("./tenants.ts")).tenantsBenchmark(),
   cost: async () => (await import("./cost.ts")).costBenchmark(),
   footprint: async () => (await import("./footprint.ts")).footprintBenchmark(),
+  "session-lists": async (options) => (await import("./session-lists.ts")).sessionListsBenchmark(options),
+  polling: async (options) => (await import("./polling.ts")).pollingBenchmark(options),
   "fan-out": async (options) => (await import("./fan-out.ts")).fanOutBenchmark(options),
   "idle-sockets": async (options) => (await import("./idle-sockets.ts")).idleSocketsBenchmark(options),
 };

@@ -27,8 +27,11 @@ export const RUN_ID_MAX_LENGTH = 256;
 /** Longest canonical session key in UTF-16 units. */
 export const SESSION_KEY_MAX_LENGTH = 512;
 
-const invalid = (what: string, value: string): HAError =>
-  new HAError("REQUEST_INVALID", `invalid ${what}: ${JSON.stringify(value.slice(0, 80))}`, { what });
+const invalid = (what: string, value: string, rule = ""): HAError =>
+  new HAError("REQUEST_INVALID", `invalid ${what}: ${JSON.stringify(value.slice(0, 80))}${rule}`, { what });
+
+const printable = (maxLength: number): string =>
+  `; it must have 1 to ${maxLength} characters and no control characters`;
 
 /** @throws HAError REQUEST_INVALID */
 export function tenantId(value: string): TenantId {
@@ -51,7 +54,7 @@ export function workerId(value: string): WorkerId {
 /** @throws HAError REQUEST_INVALID when empty, too long or holding control characters. */
 export function runId(value: string): RunId {
   if (value.length === 0 || value.length > RUN_ID_MAX_LENGTH || hasControlCharacter(value)) {
-    throw invalid("run id (idempotency key)", value);
+    throw invalid("run id (idempotency key)", value, printable(RUN_ID_MAX_LENGTH));
   }
   return value as RunId;
 }
@@ -63,7 +66,7 @@ export function runId(value: string): RunId {
  */
 export function sessionKey(value: string): SessionKey {
   if (value.length === 0 || value.length > SESSION_KEY_MAX_LENGTH || hasControlCharacter(value)) {
-    throw invalid("session key", value);
+    throw invalid("session key", value, printable(SESSION_KEY_MAX_LENGTH));
   }
   return value as SessionKey;
 }

@@ -90,6 +90,13 @@ export type Notice =
       readonly reason: "create" | "patch" | "reset" | "delete" | "message" | "send";
       readonly sessionKey: SessionKey;
     }
+  /** A row that no run wrote was appended (`chat.inject`). */
+  | {
+      readonly type: "injected";
+      readonly sessionKey: SessionKey;
+      readonly agentId: AgentId;
+      readonly row: TranscriptRow;
+    }
   | { readonly type: "presence" }
   | CronNotice;
 

@@ -1,3 +1,4 @@
+import { HAError } from "./errors.ts";
 import type { AgentId, RunId, SessionKey, TenantId } from "./ids.ts";
 
 /** What a user may change of a session (`sessions.patch`). `null` clears, absent leaves. */
@@ -13,6 +14,30 @@ export interface SessionPatch {
   readonly unread?: boolean;
   /** Nothing is changed where the session was marked at another time, or is not marked (null) and this says so. */
   readonly expectedMarkedUnreadAt?: number | null;
+}
+
+/** What a session must be for a patch to be made; what is not named is not compared. */
+export interface PatchExpectations {
+  readonly expectedSessionId?: string;
+  /** As the wire has it. */
+  readonly expectedLifecycleRevision?: string;
+}
+
+/** Why a store does not make a patch: the session is another one than expected, its label is taken, it is put away. */
+export type PatchRefusal = "session-changed" | "label-taken" | "archived";
+
+/** The error of a patch that a store has refused, in OpenClaw's words. */
+export function patchRefused(
+  reason: PatchRefusal,
+  key: SessionKey,
+  { label }: Pick<SessionPatch, "label">,
+): HAError {
+  const message = {
+    "session-changed": `Session ${key} changed before patch. Retry.`,
+    "label-taken": `label already in use: ${label}`,
+    archived: "cannot pin an archived session; restore it first",
+  }[reason];
+  return new HAError("REQUEST_INVALID", message, reason === "session-changed" ? { reason } : {});
 }
 
 /** One session, as lists and `sessions.describe` need it: one row read, no transcript. */

@@ -101,6 +101,9 @@ export const resetMessage = (reason: string, timestamp: number): TranscriptMessa
   __openclaw: { kind: "reset", reason },
 });
 
+/** Id of the row of the reset that a request asked for: what makes it happen once. */
+export const resetMessageId = (requestId: string): string => `reset:${requestId}`;
+
 /** The visible text of a message: its text blocks joined. */
 export function messageText(message: TranscriptMessage): string {
   if (typeof message.content === "string") return message.content;

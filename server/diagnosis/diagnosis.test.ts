@@ -3,8 +3,21 @@ import { HAError } from "../core/errors.ts";
 import type { DeploymentView } from "../supervisor/view.ts";
 import type { PostgresFacts, StoreFacts } from "./facts.ts";
 import { judgeDeployment } from "./judge-deployment.ts";
-import { diagnoseDataDir, judgeDisk, judgeNode } from "./judge-machine.ts";
-import { compareVersions, diagnoseStores, judgePostgres, judgeRedis } from "./judge-stores.ts";
+import {
+  diagnoseDataDir,
+  judgeDisk,
+  judgeNode,
+  judgeOpenFiles,
+  judgePrograms,
+  openFilesLimit,
+} from "./judge-machine.ts";
+import {
+  compareVersions,
+  diagnoseStores,
+  judgeConnections,
+  judgePostgres,
+  judgeRedis,
+} from "./judge-stores.ts";
 
 const HEALTHY: PostgresFacts = {
   version: "18.1",
@@ -15,6 +28,8 @@ const HEALTHY: PostgresFacts = {
   releaseRevision: 7,
   sessionLocks: true,
   inRecovery: false,
+  maxConnections: 197,
+  synchronousCommit: "on",
 };
 
 /** Severity and text of what is not in order. */
@@ -28,7 +43,7 @@ describe("judgePostgres", () => {
 
   it.each<[string, Partial<PostgresFacts>, string]>([
     ["an old release", { version: "13.9", versionNumber: 130_009 }, "error: PostgreSQL 13.9 is too old"],
-    ["a standby", { inRecovery: true }, "error: PostgreSQL is a standby: it takes no writes"],
+    ["a standby", { inRecovery: true }, "error: PostgreSQL is a standby"],
     ["a newer schema", { schemaRevision: 8 }, "error: the schema is at revision 8, this release knows 7"],
     ["an older schema", { schemaRevision: 6 }, "error: the schema is at revision 6, this release needs 7"],
     [
@@ -46,21 +61,42 @@ describe("judgePostgres", () => {
       { sessionLocks: false },
       "warning: the database is behind a transaction pooler: there are no session advisory locks",
     ],
+    ["a far database", { roundTripMs: 45 }, "warning: a round trip to PostgreSQL takes 45 ms"],
     [
-      "a far database",
-      { roundTripMs: 45 },
-      "warning: a round trip to PostgreSQL takes 45 ms, and each run waits for about three",
+      "commits that do not wait",
+      { synchronousCommit: "off" },
+      "error: PostgreSQL does not wait for its disk (synchronous_commit off)",
     ],
   ])("names %s, and what to do", (_, facts, complaint) => {
     const findings = judgePostgres({ ...HEALTHY, ...facts });
     expect(complaints(findings)).toEqual([complaint]);
-    expect(findings.find(({ severity }) => severity !== "ok")?.action).not.toBe("");
+    expect(findings.find(({ severity }) => severity !== "ok")).toMatchObject({
+      why: expect.stringMatching(/./),
+      action: expect.stringMatching(/./),
+    });
+  });
+});
+
+describe("judgeConnections", () => {
+  it("counts what the pools may open", () => {
+    expect(judgeConnections(HEALTHY, 5).severity).toBe("ok");
+    expect(judgeConnections(HEALTHY, 40)).toMatchObject({
+      severity: "warning",
+      what: "PostgreSQL takes 197 connections, 40 processes open up to 410",
+    });
   });
 });
 
 describe("judgeRedis", () => {
   it("wants streams and a memory that forgets nothing", () => {
-    const facts = { version: "7.0.15", evictionPolicy: "noeviction", roundTripMs: 0.2 };
+    const facts = {
+      version: "7.0.15",
+      evictionPolicy: "noeviction",
+      roundTripMs: 0.2,
+      usedMemoryBytes: 100,
+      maxMemoryBytes: 0,
+      persistence: { kinds: ["RDB"], failed: false },
+    };
     expect(complaints(judgeRedis(facts))).toEqual([]);
     expect(complaints(judgeRedis(null))).toEqual([]);
     expect(complaints(judgeRedis({ ...facts, version: "6.0.16" }))).toEqual([
@@ -68,6 +104,13 @@ describe("judgeRedis", () => {
     ]);
     expect(complaints(judgeRedis({ ...facts, evictionPolicy: "allkeys-lru" }))).toEqual([
       "warning: Redis evicts keys when it is full (maxmemory-policy allkeys-lru)",
+    ]);
+    expect(complaints(judgeRedis({ ...facts, maxMemoryBytes: 105 }))).toEqual([
+      "warning: Redis uses 95 % of its maxmemory",
+    ]);
+    const failed = { ...facts, persistence: { kinds: ["RDB"], failed: true } };
+    expect(complaints(judgeRedis(failed))).toEqual([
+      "error: Redis could not write its data to disk the last time",
     ]);
   });
 });
@@ -77,7 +120,7 @@ describe("diagnoseStores", () => {
     const away = (): Promise<never> =>
       Promise.reject(new HAError("STORE_UNAVAILABLE", "connect ECONNREFUSED"));
     const facts: StoreFacts = { postgres: away, redis: () => Promise.resolve(null), objects: away };
-    expect(complaints(await diagnoseStores(facts))).toEqual([
+    expect(complaints(await diagnoseStores(facts, 5))).toEqual([
       "error: PostgreSQL is not usable: connect ECONNREFUSED",
       "error: object storage is not usable: connect ECONNREFUSED",
     ]);
@@ -119,7 +162,7 @@ describe("judgeDeployment", () => {
       { ...worker, id: "worker-2", restarts: 12 },
     ];
     expect(complaints(judgeDeployment(view({ instances, phase: "degraded" }), false))).toEqual([
-      "warning: deployment default has no supervisor: what dies now stays dead",
+      "warning: deployment default has no supervisor",
       "error: worker-1 has crashed",
       "warning: worker-2 was restarted 12 times",
     ]);
@@ -143,6 +186,7 @@ describe("judgeDeployment", () => {
       {
         severity: "warning",
         what: "deployment default is stopped; the last start failed: no redis-server",
+        why: "nobody is answered",
         action: "up --install",
       },
     ]);
@@ -150,6 +194,23 @@ describe("judgeDeployment", () => {
 });
 
 describe("the machine", () => {
+  it("lets a gateway open as many sockets as it takes clients", async () => {
+    expect(judgeOpenFiles(1_024)).toMatchObject({
+      severity: "warning",
+      why: expect.stringContaining("2000"),
+    });
+    expect(judgeOpenFiles(Infinity).severity).toBe("ok");
+    expect(await openFilesLimit()).toBeGreaterThan(100);
+  });
+
+  it("is looked through for programs that only some commands need", () => {
+    const found = judgePrograms((name) => (name === "k6" ? "/bin/k6" : null));
+    expect(found.map(({ severity, what }) => `${severity}: ${what}`)).toEqual([
+      "ok: k6 is /bin/k6",
+      expect.stringContaining("ok: bwrap is not installed"),
+    ]);
+  });
+
   it("must have a Node that runs TypeScript", () => {
     expect(judgeNode("22.22.0").severity).toBe("ok");
     expect(judgeNode("22.21.9").severity).toBe("error");

@@ -14,12 +14,25 @@ export interface PostgresFacts {
   /** False behind a pooler that hands one server connection to several clients: a session lock means nothing there. */
   readonly sessionLocks: boolean;
   readonly inRecovery: boolean;
+  /** `max_connections`, without those kept for superusers. */
+  readonly maxConnections: number;
+  /** `on`, `local`, `remote_write`, `remote_apply`, `off`. */
+  readonly synchronousCommit: string;
 }
 
 export interface RedisFacts {
   readonly version: string;
   /** `noeviction`, `allkeys-lru`, … */
   readonly evictionPolicy: string;
+  readonly usedMemoryBytes: number;
+  /** 0 where there is no limit. */
+  readonly maxMemoryBytes: number;
+  readonly persistence: {
+    /** `AOF`, `RDB`; none is usual here. */
+    readonly kinds: readonly string[];
+    /** The last attempt to write failed. */
+    readonly failed: boolean;
+  };
   readonly roundTripMs: number;
 }
 

@@ -3,10 +3,22 @@ export interface Finding {
   readonly severity: "ok" | "warning" | "error";
   /** What was looked at, and what was seen. */
   readonly what: string;
-  /** The next step; empty where there is nothing to do. */
+  /** What comes of it when it stays so; empty where all is well. */
+  readonly why: string;
+  /** The next step, a command where there is one; empty where there is nothing to do. */
   readonly action: string;
 }
 
-export const ok = (what: string): Finding => ({ severity: "ok", what, action: "" });
-export const warning = (what: string, action: string): Finding => ({ severity: "warning", what, action });
-export const failing = (what: string, action: string): Finding => ({ severity: "error", what, action });
+export const ok = (what: string): Finding => ({ severity: "ok", what, why: "", action: "" });
+export const warning = (what: string, why: string, action: string): Finding => ({
+  severity: "warning",
+  what,
+  why,
+  action,
+});
+export const failing = (what: string, why: string, action: string): Finding => ({
+  severity: "error",
+  what,
+  why,
+  action,
+});

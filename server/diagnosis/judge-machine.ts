@@ -1,5 +1,5 @@
 import { accessSync, constants } from "node:fs";
-import { statfs } from "node:fs/promises";
+import { readFile, statfs } from "node:fs/promises";
 import { failing, type Finding, ok, warning } from "./finding.ts";
 import { compareVersions } from "./judge-stores.ts";
 
@@ -14,6 +14,7 @@ export function judgeNode(version: string): Finding {
   return compareVersions(version, NODE_MIN) < 0
     ? failing(
         `Node.js ${version} is too old`,
+        "it cannot run TypeScript as it is",
         `use Node.js ${NODE_MIN} or later, or start bin/openclaw-ha, which brings its own`,
       )
     : ok(`Node.js ${version}`);
@@ -25,9 +26,44 @@ export function judgeDisk(folder: string, freeBytes: number): Finding {
       ? `${(freeBytes / 1024 / MIB).toFixed(1)} GiB`
       : `${Math.round(freeBytes / MIB)} MiB`;
   const what = `${free} free where ${folder} lies`;
-  if (freeBytes < DISK_FULL_BYTES) return failing(what, "make room: PostgreSQL stops when the disk is full");
-  return freeBytes < DISK_LOW_BYTES ? warning(what, "make room before PostgreSQL runs out of it") : ok(what);
+  if (freeBytes < DISK_FULL_BYTES)
+    return failing(what, "PostgreSQL stops when the disk is full", "make room, or move the data: --data-dir");
+  return freeBytes < DISK_LOW_BYTES
+    ? warning(what, "PostgreSQL stops when it runs out of it", "make room")
+    : ok(what);
 }
+
+/** Files and sockets that a process may have open; a client is one, and so is a file of the Control UI. */
+export function judgeOpenFiles(limit: number): Finding {
+  const what = `a process may open ${limit === Infinity ? "any number of" : limit} files`;
+  if (limit >= OPEN_FILES_MIN) return ok(what);
+  return warning(
+    what,
+    `a gateway is meant for ${CLIENTS} clients or more, and each is one`,
+    `ulimit -n ${OPEN_FILES_MIN}, or LimitNOFILE=${OPEN_FILES_MIN} of its service, then openclaw-ha upgrade`,
+  );
+}
+
+const CLIENTS = 2_000;
+const OPEN_FILES_MIN = 4_096;
+
+/** The hard limit: Node raises its own to it. Null where the system does not say. */
+export async function openFilesLimit(): Promise<number | null> {
+  const limits = await readFile("/proc/self/limits", "utf8").catch(() => "");
+  const hard = /^Max open files +\S+ +(\S+)/m.exec(limits)?.[1];
+  if (hard === undefined) return null;
+  return hard === "unlimited" ? Infinity : Number(hard);
+}
+
+/** Programs that only some commands need: nothing is wrong without them. */
+export const judgePrograms = (find: (name: string) => string | null): Finding[] =>
+  [
+    ["k6", "openclaw-ha loadtest fetches it at its first use"],
+    ["bwrap", "no tool of this release runs programs, so that nothing needs its sandbox (bubblewrap)"],
+  ].map(([name = "", without = ""]) => {
+    const found = find(name);
+    return ok(found === null ? `${name} is not installed: ${without}` : `${name} is ${found}`);
+  });
 
 /** The data directory of a deployment that was started: writable, and with room to grow. */
 export async function diagnoseDataDir(folder: string): Promise<Finding[]> {
@@ -39,6 +75,7 @@ export async function diagnoseDataDir(folder: string): Promise<Finding[]> {
     return [
       failing(
         `${folder} cannot be written: ${(error as Error).message}`,
+        "nothing can be started, stopped or changed",
         "run as the user that owns it, or pick another --data-dir",
       ),
     ];

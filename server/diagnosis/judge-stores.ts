@@ -11,10 +11,13 @@ const SKEW_NOTABLE_MS = 2_000;
 /** Each run waits for about three commits in a row. */
 const ROUND_TRIP_NOTABLE_MS = 20;
 
-/** Looks at all stores at once; a store that does not answer is a finding, not a failure. */
-export async function diagnoseStores(facts: StoreFacts): Promise<Finding[]> {
+/** Looks at all stores at once, for so many processes that use them; a store that does not answer is a finding, not a failure. */
+export async function diagnoseStores(facts: StoreFacts, processes: number): Promise<Finding[]> {
   const parts = await Promise.all([
-    facts.postgres().then(judgePostgres, (error: unknown) => [unreachable("PostgreSQL", error, true)]),
+    facts.postgres().then(
+      (seen) => [...judgePostgres(seen), judgeConnections(seen, processes)],
+      (error: unknown) => [unreachable("PostgreSQL", error, true)],
+    ),
     facts.redis().then(judgeRedis, (error: unknown) => [unreachable("Redis", error, false)]),
     facts.objects().then(
       () => [ok("object storage can be written")],
@@ -25,82 +28,155 @@ export async function diagnoseStores(facts: StoreFacts): Promise<Finding[]> {
 }
 
 export function judgePostgres(facts: PostgresFacts): Finding[] {
-  const { clockSkewMs, releaseRevision, roundTripMs, schemaRevision } = facts;
-  const findings: Finding[] = [];
-  if (facts.versionNumber < POSTGRES_MIN) {
-    findings.push(failing(`PostgreSQL ${facts.version} is too old`, "use PostgreSQL 14 or later"));
-  } else findings.push(ok(`PostgreSQL ${facts.version} answers in ${roundTripMs.toFixed(1)} ms`));
-  if (facts.inRecovery) {
-    findings.push(failing("PostgreSQL is a standby: it takes no writes", "point the address at the primary"));
-  }
-  if (roundTripMs > ROUND_TRIP_NOTABLE_MS) {
-    findings.push(
-      warning(
-        `a round trip to PostgreSQL takes ${Math.round(roundTripMs)} ms, and each run waits for about three`,
-        "bring gateways and workers closer to the database",
-      ),
-    );
-  }
+  return [
+    judgePostgresRelease(facts),
+    ...(facts.inRecovery
+      ? [failing("PostgreSQL is a standby", "it takes no writes", "point the address at the primary")]
+      : []),
+    ...judgeRoundTrip(facts.roundTripMs),
+    judgeSchema(facts),
+    judgeClock(facts.clockSkewMs),
+    judgeCommit(facts.synchronousCommit),
+    judgeLocks(facts.sessionLocks),
+  ];
+}
+
+const judgePostgresRelease = ({ roundTripMs, version, versionNumber }: PostgresFacts): Finding =>
+  versionNumber < POSTGRES_MIN
+    ? failing(
+        `PostgreSQL ${version} is too old`,
+        "it lacks what the statements use",
+        "use PostgreSQL 14 or later",
+      )
+    : ok(`PostgreSQL ${version} answers in ${roundTripMs.toFixed(1)} ms`);
+
+const judgeRoundTrip = (roundTripMs: number): Finding[] =>
+  roundTripMs <= ROUND_TRIP_NOTABLE_MS
+    ? []
+    : [
+        warning(
+          `a round trip to PostgreSQL takes ${Math.round(roundTripMs)} ms`,
+          "each run waits for about three",
+          "bring gateways and workers closer to the database",
+        ),
+      ];
+
+function judgeSchema({ releaseRevision, schemaRevision }: PostgresFacts): Finding {
   if (schemaRevision > releaseRevision) {
-    findings.push(
-      failing(
-        `the schema is at revision ${schemaRevision}, this release knows ${releaseRevision}`,
-        "use the newer release that migrated the database",
-      ),
+    return failing(
+      `the schema is at revision ${schemaRevision}, this release knows ${releaseRevision}`,
+      "what is newer may mean something else than this release takes it for",
+      "use the newer release that migrated the database",
     );
-  } else if (schemaRevision < releaseRevision) {
-    findings.push(
-      failing(
-        `the schema is at revision ${schemaRevision}, this release needs ${releaseRevision}`,
-        "run `openclaw-ha up`, which migrates the database",
-      ),
-    );
-  } else findings.push(ok(`the schema is at revision ${schemaRevision}`));
-  if (Math.abs(clockSkewMs) > SKEW_NOTABLE_MS) {
+  }
+  if (schemaRevision === releaseRevision) return ok(`the schema is at revision ${schemaRevision}`);
+  return failing(
+    `the schema is at revision ${schemaRevision}, this release needs ${releaseRevision}`,
+    "its statements call functions that are not there",
+    "openclaw-ha up",
+  );
+}
+
+function judgeClock(skewMs: number): Finding {
+  if (Math.abs(skewMs) < SKEW_NOTABLE_MS) {
+    return ok(`the database's clock agrees to ${Math.abs(Math.round(skewMs))} ms`);
+  }
+  return warning(
+    `the database's clock is ${(Math.abs(skewMs) / 1_000).toFixed(1)} s ${skewMs > 0 ? "ahead of" : "behind"} this machine's`,
+    "times in logs and lists mislead; leases are safe, since only the database's clock decides about them",
+    "let both follow NTP",
+  );
+}
+
+const judgeCommit = (setting: string): Finding =>
+  setting === "off"
+    ? failing(
+        "PostgreSQL does not wait for its disk (synchronous_commit off)",
+        "what was acknowledged may be gone when its machine fails",
+        "ALTER SYSTEM SET synchronous_commit = on; SELECT pg_reload_conf()",
+      )
+    : ok(`PostgreSQL commits before it answers (synchronous_commit ${setting})`);
+
+const judgeLocks = (sessionLocks: boolean): Finding =>
+  sessionLocks
+    ? ok("session advisory locks work: a dead worker is noticed at once")
+    : warning(
+        "the database is behind a transaction pooler: there are no session advisory locks",
+        "nothing is lost, but a dead worker is noticed by its TTL (10 s) instead of at once",
+        "point OPENCLAW_HA_POSTGRES_URL at the server itself, or at a pool in session mode",
+      );
+
+/** Connections of a process of the deployment, its heartbeat among them, and those of commands. */
+const CONNECTIONS_EACH = 10;
+const CONNECTIONS_OF_COMMANDS = 10;
+
+/** Whether so many gateways, workers and control processes have room in the database. */
+export function judgeConnections({ maxConnections }: PostgresFacts, processes: number): Finding {
+  const wanted = processes * CONNECTIONS_EACH + CONNECTIONS_OF_COMMANDS;
+  const what = `PostgreSQL takes ${maxConnections} connections, ${processes} processes open up to ${wanted}`;
+  if (wanted <= maxConnections) return ok(what);
+  return warning(
+    what,
+    "under load some are refused, and what they were for waits",
+    `ALTER SYSTEM SET max_connections = ${wanted} and a restart, or openclaw-ha scale with fewer`,
+  );
+}
+
+export function judgeRedis(facts: RedisFacts | null): Finding[] {
+  if (facts === null) return [];
+  const { evictionPolicy, maxMemoryBytes, persistence, roundTripMs, usedMemoryBytes, version } = facts;
+  const findings = [
+    compareVersions(version, REDIS_MIN) < 0
+      ? failing(
+          `Redis ${version} is too old`,
+          "its streams lack what the queue uses",
+          `use Redis ${REDIS_MIN} or later, or Valkey`,
+        )
+      : ok(`Redis ${version} answers in ${roundTripMs.toFixed(1)} ms`),
+  ];
+  if (evictionPolicy !== "" && evictionPolicy !== "noeviction") {
     findings.push(
       warning(
-        `the database's clock is ${(Math.abs(clockSkewMs) / 1_000).toFixed(1)} s ${clockSkewMs > 0 ? "ahead of" : "behind"} this machine's`,
-        "let both follow NTP; leases are safe, since only the database's clock decides about them",
+        `Redis evicts keys when it is full (maxmemory-policy ${evictionPolicy})`,
+        "queues that vanish are rebuilt, but late",
+        "CONFIG SET maxmemory-policy noeviction",
       ),
     );
-  } else findings.push(ok(`the database's clock agrees to ${Math.abs(Math.round(clockSkewMs))} ms`));
+  }
+  if (maxMemoryBytes > 0 && usedMemoryBytes > maxMemoryBytes * MEMORY_NOTABLE) {
+    findings.push(
+      warning(
+        `Redis uses ${Math.round((usedMemoryBytes / maxMemoryBytes) * 100)} % of its maxmemory`,
+        "at its limit it takes no events and no wake-ups, and everything is slower",
+        "CONFIG SET maxmemory, or give it a server of its own",
+      ),
+    );
+  }
   findings.push(
-    facts.sessionLocks
-      ? ok("session advisory locks work: a dead worker is noticed at once")
-      : warning(
-          "the database is behind a transaction pooler: there are no session advisory locks",
-          "nothing is wrong, but a dead worker is noticed by its TTL (10 s) instead of at once; " +
-            "point OPENCLAW_HA_POSTGRES_URL at the server itself, or at a pool in session mode",
+    persistence.failed
+      ? failing(
+          "Redis could not write its data to disk the last time",
+          "by default it then refuses every write: no events, no wake-ups",
+          "make room on its disk, or switch persistence off: CONFIG SET save ''",
+        )
+      : ok(
+          persistence.kinds.length === 0
+            ? "Redis keeps nothing on disk: what it holds is rebuilt from PostgreSQL"
+            : `Redis writes to disk (${persistence.kinds.join(", ")}), which nothing here needs`,
         ),
   );
   return findings;
 }
 
-export function judgeRedis(facts: RedisFacts | null): Finding[] {
-  if (facts === null) return [];
-  const findings = [
-    compareVersions(facts.version, REDIS_MIN) < 0
-      ? failing(`Redis ${facts.version} is too old`, `use Redis ${REDIS_MIN} or later, or Valkey`)
-      : ok(`Redis ${facts.version} answers in ${facts.roundTripMs.toFixed(1)} ms`),
-  ];
-  if (facts.evictionPolicy !== "" && facts.evictionPolicy !== "noeviction") {
-    findings.push(
-      warning(
-        `Redis evicts keys when it is full (maxmemory-policy ${facts.evictionPolicy})`,
-        "set maxmemory-policy to noeviction: queues that vanish are rebuilt, but late",
-      ),
-    );
-  }
-  return findings;
-}
+/** Share of its memory above which Redis is nearly full. */
+const MEMORY_NOTABLE = 0.9;
 
 /** Without PostgreSQL nothing is accepted; without the others runs go on. */
 function unreachable(name: string, thrown: unknown, needed: boolean): Finding {
   const error = asHAError(thrown);
   const what = `${name} is not usable: ${error.message}`;
-  return needed
-    ? failing(what, "start it (openclaw-ha up), or correct its address; until then nothing is accepted")
-    : failing(what, "start it (openclaw-ha up), or correct its address; runs go on meanwhile, slower");
+  const why = needed ? "until it is, nothing is accepted" : "runs go on meanwhile, slower";
+  return failing(what, why, "openclaw-ha up, which starts it, or correct its address");
 }
 
 /** -1, 0, 1 by dotted numbers; what is no number counts as 0. */

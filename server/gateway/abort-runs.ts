@@ -1,19 +1,17 @@
-import type { RunId, SessionKey } from "../core/ids.ts";
+import type { RunId } from "../core/ids.ts";
 import { abortedEvent } from "../core/run-event.ts";
-import type { AbortAnswer } from "../ports/run-ledger.ts";
+import type { AbortAnswer, AbortTarget } from "../ports/run-ledger.ts";
 import { stopSubagents } from "../subagents/stop-subagents.ts";
 import type { Call } from "./methods/registry.ts";
 
 /** What an abort needs of a request. */
 export type AbortCall = Pick<Call, "gateway" | "tenant" | "hub">;
-/** One run, or every open run of a session. */
-export type AbortTarget = { readonly runId: RunId } | { readonly sessionKey: SessionKey };
 
 /** How long an answer waits for the workers to end their runs, so that clients hear of the ends before it. */
 const WORKERS_END_WITHIN_MS = 2_000;
 
 /**
- * Ends one run, or every open run of a session. The mark in the ledger is what counts: a worker that misses the
+ * Ends what the target names. The mark in the ledger is what counts: a worker that misses the
  * signal sees it at its next checkpoint or heartbeat. Answers the runs that were open, in the ledger's order.
  * @throws HAError STORE_UNAVAILABLE; the runs may go on
  */

@@ -27,7 +27,6 @@ import type { ObjectStore } from "../ports/object-store.ts";
 import { noTracing, type Tracing } from "../ports/tracing.ts";
 import type { SessionStore } from "../ports/session-store.ts";
 import type { Bodies } from "./bodies.ts";
-import { compactInstructions } from "./compact-instructions.ts";
 import { storeAttachments } from "./store-attachments.ts";
 import { requestConflict, unknownAgent } from "./protocol/errors.ts";
 import type { GatewayMetrics } from "./metrics.ts";
@@ -153,11 +152,9 @@ export function runAcceptor(deps: RunAcceptorDeps): RunAcceptor {
   };
 
   const accept = async (request: SendRequest): Promise<AcceptedRun> => {
-    const { tenant, sessionKey } = request;
-    const instructions = request.attachments.length === 0 ? compactInstructions(request.message) : null;
-    const isCompaction = instructions !== null;
-    const options = isCompaction ? { ...request.options, compact: { instructions } } : request.options;
+    const { tenant, sessionKey, options } = request;
     // A compaction joins no other turn: it takes its place in the session's order.
+    const isCompaction = options.compact !== undefined;
     const queueMode = isCompaction ? undefined : request.queueMode;
     const runId = asRunId(request.idempotencyKey);
     const agentId = knownAgent(catalog, sessionKey);

@@ -193,6 +193,9 @@ describe("a slash command", () => {
 
   it("works through sessions.send, sessions.create and agent as well", async () => {
     const { client } = await setup();
+    const unknown = await client.request("sessions.send", { key: "a", message: "/help" });
+    expect(unknown.error).toMatchObject({ message: "session not found: agent:main:a" });
+    await client.ok("sessions.create", { key: "a" });
     expect(await client.ok("sessions.send", { key: "a", message: "/help", idempotencyKey: "k1" })).toEqual({
       runId: "k1",
       status: "started",
@@ -270,6 +273,27 @@ describe("/new and /reset", () => {
     expect(refused.error).toMatchObject({ details: { reason: "chat-request-conflict" } });
     expect(await answerOf(client, "/reset", "k4")).toBe("✅ Session reset.");
     expect(await texts(client)).toEqual(["Reset", "/reset", "✅ Session reset."]);
+  });
+
+  it("asked for again after their gateway died, abort nothing that has begun since", async () => {
+    const { pool, client, elsewhere } = await setup();
+    await send(client, "long", "k1");
+    // The gateway resets and dies before the text is accepted.
+    pool.ledger.break("before", ["accept"]);
+    const lost = await client.request("chat.send", {
+      sessionKey: "main",
+      message: "/new and hello",
+      idempotencyKey: "k2",
+    });
+    expect(lost.error).toMatchObject({ code: "UNAVAILABLE", retryable: true });
+    pool.ledger.mend();
+    expect(client.chats("k1", "aborted")).toHaveLength(1);
+    const other = await elsewhere();
+    expect(await send(other, "meanwhile", "k3")).toEqual({ runId: "k3", status: "started" });
+    expect(await send(other, "/new and hello", "k2")).toEqual({ runId: "k2", status: "started" });
+    expect(await texts(client)).toEqual(["Reset"]);
+    expect((await pool.ledger.port.get(ACME, "k3" as never))?.status).toBe("queued");
+    expect((await pool.ledger.port.get(ACME, "k2" as never))?.status).toBe("queued");
   });
 
   it("keep the history where a soft reset is asked for, which there is not", async () => {

@@ -95,6 +95,50 @@ describe("@openclaw/gateway-client", () => {
     }
   });
 
+  it("runs agent by whom it is to, by a session's id, with a model, a level of thinking and a time limit", async () => {
+    const { gateway, hand } = await setup();
+    const { client } = await chatClient(gateway.url);
+    let accepted: unknown;
+    const ask = async (idempotencyKey: string, params: object, key: string) => {
+      const request = { message: "hello", idempotencyKey, ...params };
+      const onAccepted = (payload: unknown): void => void (accepted = payload);
+      const answer = client.request("agent", request, {
+        expectFinal: true,
+        onAccepted,
+      });
+      const run = await hand.claim(key);
+      return { run, answer };
+    };
+    const somebody = await ask(
+      "a1",
+      { to: "+15550001", model: "demo/two", thinking: "on", timeout: 7 },
+      MAIN,
+    );
+    await until(() => accepted);
+    expect(accepted).toMatchObject({ runId: "a1", sessionKey: MAIN, status: "accepted" });
+    expect(somebody.run.grant.input.options).toMatchObject({
+      model: "demo/two",
+      thinking: "low",
+      timeoutMs: 7_000,
+    });
+    await somebody.run.finish("yes");
+    expect(await somebody.answer).toMatchObject({ status: "ok", result: { payloads: [{ text: "yes" }] } });
+    const named = await ask("a2", { to: "agent:main:Other" }, "agent:main:other");
+    await named.run.end("timed_out", { text: "as far as" });
+    await expect(named.answer).resolves.toMatchObject({
+      status: "timeout",
+      result: { payloads: [{ text: "as far as" }] },
+    });
+    const { sessionId } = await client.request<{ sessionId: string }>("sessions.create", { key: "third" });
+    await (await ask("a3", { sessionId }, "agent:main:third")).run.finish("yes");
+    const unknown = "agent:main:explicit:no-such-id";
+    await (await ask("a4", { sessionId: "No-such-id" }, unknown)).run.finish("yes");
+    await (await ask("a5", { sessionId: "no-such-id" }, unknown)).run.finish("yes");
+    await expect(
+      client.request("agent", { message: "m", idempotencyKey: "a6", thinking: "very" }),
+    ).rejects.toThrow("Invalid thinking level. Use one of: off, minimal, low");
+  });
+
   it("with a device identity is verified", async () => {
     const { gateway } = await setup();
     const { publicKey, privateKey } = generateKeyPairSync("ed25519");

@@ -159,7 +159,7 @@ describe("a flood", () => {
         agentId: "main" as never,
         sessionId: `${i}`,
         createdVia: "test",
-        label: "l".repeat(500),
+        label: `${i}`.padEnd(500, "l"),
       });
     }
     const silent = await open(gateway.url);

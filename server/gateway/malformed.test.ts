@@ -144,6 +144,66 @@ describe("after connect", () => {
     expect(response.error).toMatchObject({ code: "INVALID_REQUEST", message });
   });
 
+  const LONG = "k".repeat(10_240);
+  const KEYED: readonly (readonly [name: string, params: (key: string) => object])[] = [
+    ["chat.send", (sessionKey) => ({ sessionKey, message: "m", idempotencyKey: "k" })],
+    ["chat.history", (sessionKey) => ({ sessionKey })],
+    ["chat.abort", (sessionKey) => ({ sessionKey })],
+    ["chat.inject", (sessionKey) => ({ sessionKey, message: "m" })],
+    ["agent", (sessionKey) => ({ sessionKey, message: "m", idempotencyKey: "k" })],
+    ["sessions.create", (key) => ({ key })],
+    ["sessions.describe", (key) => ({ key })],
+    ["sessions.resolve", (key) => ({ key })],
+    ["sessions.patch", (key) => ({ key, label: "l" })],
+    ["sessions.reset", (key) => ({ key })],
+    ["sessions.delete", (key) => ({ key })],
+    ["sessions.preview", (key) => ({ keys: [key] })],
+    ["sessions.messages.subscribe", (key) => ({ key })],
+    ["sessions.list", (spawnedBy) => ({ spawnedBy })],
+  ];
+  it.each(KEYED)(
+    "a session key of 10 KB, too long with its agent, or with control characters is one clear error of %s",
+    async (name, params) => {
+      const client = await open();
+      const limit = "must not have more than 512 characters";
+      for (const [key, why] of [
+        [LONG, limit],
+        [`agent:main:${LONG}`, limit],
+        ["k".repeat(505), "it must have 1 to 512 characters and no control characters"],
+        ["agent:main:a\u0000b", "no control characters"],
+        ["a\nb", "no control characters"],
+        ["a\u007fb", "no control characters"],
+      ] as const) {
+        const { error } = await client.request(name, params(key));
+        expect(error?.code).toBe("INVALID_REQUEST");
+        expect(error?.message).toContain(why);
+        expect(error?.message.length).toBeLessThan(300);
+      }
+      expect(client.frames.filter(({ type }) => type === "res")).toHaveLength(7); // with the answer to connect
+      expect(await client.ok("sessions.list")).toMatchObject({ count: 0 });
+    },
+  );
+
+  it.each([
+    [LONG, "must not have more than 256 characters"],
+    ["a\u0000b", "no control characters"],
+    ["a\nb", "no control characters"],
+  ])("an idempotency key such as %j is one clear error, also of a command", async (idempotencyKey, why) => {
+    const client = await open();
+    const sends = [
+      ["chat.send", { sessionKey: "s", message: "m", idempotencyKey }],
+      ["chat.send", { sessionKey: "s", message: "/new", idempotencyKey }],
+      ["sessions.send", { key: "s", message: "m", idempotencyKey }],
+      ["agent", { sessionKey: "s", message: "m", idempotencyKey }],
+    ] as const;
+    for (const [name, params] of sends) {
+      const { error } = await client.request(name, params);
+      expect(error?.code).toBe("INVALID_REQUEST");
+      expect(error?.message).toContain(why);
+    }
+    expect(await client.ok("sessions.list")).toMatchObject({ count: 0 });
+  });
+
   it("an unknown model is refused by agent and by sessions.patch", async () => {
     const client = await open();
     const agent = await client.request("agent", { message: "m", idempotencyKey: "k", model: "nope/none" });

@@ -7,7 +7,8 @@ import type { Call } from "./methods/registry.ts";
 
 /**
  * Begins a new history; a session that is not there is made. What is under way belongs to the old history and is
- * stopped first, subagents with it. `requestId`: asked for again under the same one, nothing is reset twice.
+ * stopped first, subagents with it. `requestId`: asked for again under the same one, nothing is reset twice, nor is
+ * anything stopped that has begun since.
  */
 export async function resetSession(
   call: Call,
@@ -15,7 +16,7 @@ export async function resetSession(
   reason: string,
   requestId?: string,
 ): Promise<SessionRecord> {
-  await stopRuns(call, { sessionKey: key });
+  await stopRuns(call, { sessionKey: key, ...(requestId === undefined ? {} : { beforeReset: requestId }) });
   const session =
     (await call.gateway.sessions.reset(call.tenant, key, reason, requestId)) ??
     (await createSession(call, key, {})).session;

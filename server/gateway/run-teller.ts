@@ -1,6 +1,7 @@
 import { isForModelOnly } from "../core/provenance.ts";
 import type { RunEvent } from "../core/run-event.ts";
-import type { TranscriptRow } from "../core/transcript.ts";
+import type { TenantId } from "../core/ids.ts";
+import type { TranscriptMessage, TranscriptRow } from "../core/transcript.ts";
 import type { Audience, Listener } from "./audience.ts";
 import type { BodyReader } from "./bodies.ts";
 import type { FollowedRun } from "./followed-run.ts";
@@ -20,12 +21,14 @@ import {
   chatEnd,
   chatStatus,
 } from "./projection/run-frames.ts";
-import { sessionMessage, unavailableMessage } from "./projection/transcript-row.ts";
+import { chatInjected, sessionMessage, unavailableMessage } from "./projection/transcript-row.ts";
 import { type OpenEvent, openEvent } from "./protocol/frames.ts";
-import type { RunEnd } from "./run-view.ts";
+import type { RunEnd, RunView } from "./run-view.ts";
 
 /** A text longer than this is told in steps of 1/128 of its length, so that cumulative frames cost O(n), not O(n²). */
 const TELL_STEP_SHIFT = 7;
+
+type SessionOfRow = Pick<RunView, "tenant" | "sessionKey" | "agentId">;
 
 const lazily = <T>(make: () => T): (() => T) => {
   let made: { readonly value: T } | null = null;
@@ -161,16 +164,33 @@ export class RunTeller {
   }
 
   /** A committed transcript row. One that lies in object storage is told when its bytes are here. */
-  row(run: FollowedRun, row: TranscriptRow): void {
-    const { tenant, sessionKey, agentId } = run.view;
+  row({ view }: FollowedRun, row: TranscriptRow): void {
     let anyone = false;
-    this.audience.forEachRowReader(sessionKey, () => (anyone = true));
-    if (!anyone) return;
-    const tell = (message: Parameters<typeof sessionMessage>[3]): void => {
-      if (isForModelOnly(message)) return;
-      const event = openEvent("session.message", sessionMessage(sessionKey, agentId, row, message));
-      this.audience.forEachRowReader(sessionKey, (listener) => this.send(listener, event, false));
-    };
+    this.audience.forEachRowReader(view.sessionKey, () => (anyone = true));
+    if (anyone) this.withBody(view.tenant, row, (message) => this.tellRow(view, row, message));
+  }
+
+  /** A row that no run wrote, and the final of a run that there is not, by which clients show it. */
+  injected(session: SessionOfRow, row: TranscriptRow): void {
+    this.withBody(session.tenant, row, (message) => {
+      const event = openEvent("chat", chatInjected(session, row, message));
+      this.audience.forEachRunReader(session.sessionKey, (listener) => this.send(listener, event, false));
+      this.tellRow(session, row, message);
+    });
+  }
+
+  private tellRow(
+    { sessionKey, agentId }: SessionOfRow,
+    row: TranscriptRow,
+    message: TranscriptMessage,
+  ): void {
+    if (isForModelOnly(message)) return;
+    const event = openEvent("session.message", sessionMessage(sessionKey, agentId, row, message));
+    this.audience.forEachRowReader(sessionKey, (listener) => this.send(listener, event, false));
+  }
+
+  /** At once where the body lies in the row; else when its bytes are here. */
+  private withBody(tenant: TenantId, row: TranscriptRow, tell: (message: TranscriptMessage) => void): void {
     if ("inline" in row.body) return tell(row.body.inline);
     void this.bodies.load(tenant, row.body).then(tell, () => tell(unavailableMessage(row)));
   }

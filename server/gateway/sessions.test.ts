@@ -218,7 +218,9 @@ describe("sessions", () => {
     const { client } = await setup();
     const patched = await client.ok("sessions.patch", { key: "p", label: "name", model: "two" });
     expect(patched).toMatchObject({ entry: { label: "name", modelOverride: "demo/two" } });
-    await client.ok("sessions.patch", { key: "p", label: null, archived: true });
+    const { sessionId } = patched["entry"] as { sessionId: string };
+    const archive = { key: "p", label: null, archived: true, expectedSessionId: sessionId };
+    await client.ok("sessions.patch", archive);
     const { session } = await client.ok("sessions.describe", { key: "p" });
     expect(session).toMatchObject({ archived: true, model: "two", modelOverrideSource: "user" });
     expect(session).not.toHaveProperty("label");
@@ -271,7 +273,7 @@ describe("sessions", () => {
       ok: false,
     });
     expect((await client.request("sessions.resolve", { ...asked, key: "main" })).error?.message).toContain(
-      "one of key, shortId or reference is required",
+      "Provide either key, sessionId, label, shortId, or reference (not multiple)",
     );
     expect(await client.ok("sessions.preview", { keys: ["main", "nope"] })).toMatchObject({
       previews: [
@@ -313,15 +315,43 @@ describe("sessions", () => {
 });
 
 describe("chat.inject", () => {
-  it("appends an assistant row and tells those that follow the session", async () => {
-    const { client, turn, texts } = await setup();
+  it("appends an assistant row and tells those that follow the session on every gateway", async () => {
+    const { pool, client, turn, texts } = await setup();
+    const other = await connectWire(assembleGateway(pool.deps({ instance: "gateway-2" })).gateway);
     await turn("a");
-    await client.ok("sessions.messages.subscribe", { key: "main" });
+    for (const one of [client, other]) await one.ok("sessions.messages.subscribe", { key: "main" });
     const { messageId } = await client.ok("chat.inject", { sessionKey: "main", message: "note" });
     expect(await texts()).toEqual(["question a", "answer a", "note"]);
-    expect(client.events("session.message").at(-1)?.payload).toMatchObject({ messageId, messageSeq: 3 });
+    const injected = `inject-${String(messageId)}`;
+    for (const one of [client, other]) {
+      await until(() => one.events("session.message").at(-1)?.payload?.["messageId"] === messageId);
+      expect(one.events("session.message").at(-1)?.payload).toMatchObject({ messageId, messageSeq: 3 });
+      const finals = one.events("chat").filter(({ payload }) => payload?.["runId"] === injected);
+      expect(finals.map(({ payload }) => payload)).toMatchObject([
+        {
+          sessionKey: MAIN,
+          agentId: "main",
+          seq: 0,
+          state: "final",
+          message: { role: "assistant", content: [{ type: "text", text: "note" }] },
+        },
+      ]);
+    }
     const missing = await client.request("chat.inject", { sessionKey: "nope", message: "note" });
     expect(missing.error?.message).toBe("session not found: agent:main:nope");
+  });
+
+  it("reaches this gateway's connections where the bus is away", async () => {
+    const { pool, client, turn } = await setup();
+    await turn("a");
+    pool.bus.break("before");
+    const { messageId } = await client.ok("chat.inject", { sessionKey: "main", message: "note" });
+    await until(
+      () =>
+        client.events("session.message").length > 0 ||
+        client.chats(`inject-${String(messageId)}`, "final").length > 0,
+    );
+    expect(client.chats(`inject-${String(messageId)}`, "final")).toHaveLength(1);
   });
 });
 

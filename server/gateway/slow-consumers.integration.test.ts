@@ -103,7 +103,7 @@ it("a gateway with too many answers that nobody reads closes those sockets, and 
       agentId: "main" as never,
       sessionId: `${i}`,
       createdVia: "test",
-      label: "l".repeat(500),
+      label: `${i}`.padEnd(500, "l"),
     });
   }
   const clients = await stuck(4);

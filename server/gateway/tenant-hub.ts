@@ -106,6 +106,11 @@ export class TenantHub implements TenantHandlers, TextTeller {
 
   onNotice(notice: Notice): void {
     if (notice.type === "session") this.feed.changed(notice.sessionKey, { reason: notice.reason });
+    if (notice.type === "injected") {
+      const { sessionKey, agentId, row } = notice;
+      this.teller.injected({ tenant: this.tenant, sessionKey, agentId }, row);
+      this.feed.changed(sessionKey, { reason: "message" });
+    }
     if (notice.type === "cron") {
       const { type: _, ...change } = notice;
       const event = openEvent("cron", change);

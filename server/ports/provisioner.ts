@@ -8,6 +8,8 @@ export interface InstanceSpec {
   readonly pool: PoolName;
   /** Arguments after the program's own: `["serve", "gateway"]`. Never a secret. */
   readonly args: readonly string[];
+  /** The checkout that it runs from, and which upgrade brought it there; absent: the provisioner's own. */
+  readonly program?: { readonly root: string; readonly revision: string };
   /** Environment of the instance; may hold secrets, is never logged. */
   readonly env: Readonly<Record<string, string>>;
   /** Its own address, kept over restarts; absent for instances that do not listen. */

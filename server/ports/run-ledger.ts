@@ -229,6 +229,20 @@ export interface SweepReport {
   readonly buried: readonly { readonly run: RunRecord; readonly token: FencingToken }[];
 }
 
+/** One run, wherever it is or of this session alone; or every open run of a session. */
+export type AbortTarget =
+  | { readonly runId: RunId; readonly sessionKey?: SessionKey; readonly stopSubagents?: boolean }
+  | {
+      readonly runId?: never;
+      readonly sessionKey: SessionKey;
+      /**
+       * The request of a reset (SessionStore.reset). Once that reset has been made nothing is aborted: what is open
+       * belongs to the new history then.
+       */
+      readonly beforeReset?: string;
+      readonly stopSubagents?: boolean;
+    };
+
 export type AbortAnswer =
   /** It was queued and has ended; the caller publishes the terminal event under the token given. */
   | { readonly kind: "aborted"; readonly run: RunRecord; readonly token: FencingToken }
@@ -342,13 +356,10 @@ export interface RunLedger {
   workers(): Promise<WorkerView[]>;
 
   /**
-   * With `sessionKey` and no `runId`: every open run of the session. `stopSubagents`: what the run or the session has
-   * spawned is marked as to be stopped in the same write (SubagentStore.stopping).
+   * `stopSubagents`: what the run or the session has spawned is marked as to be stopped in the same write
+   * (SubagentStore.stopping).
    */
-  abort(
-    tenant: TenantId,
-    target: { readonly runId?: RunId; readonly sessionKey?: SessionKey; readonly stopSubagents?: boolean },
-  ): Promise<AbortAnswer[]>;
+  abort(tenant: TenantId, target: AbortTarget): Promise<AbortAnswer[]>;
   /**
    * Queues an ended run again, behind what the session has queued; answers null for an unknown run. It starts anew:
    * its steps are forgotten, and its user row is written once more at the place where it now stands. It is a turn of its

@@ -1,15 +1,26 @@
 import type { AgentId, SessionKey, TenantId } from "../core/ids.ts";
-import type { SessionPatch, SessionRecord } from "../core/session.ts";
+import type { PatchExpectations, SessionPatch, SessionRecord } from "../core/session.ts";
 import type { NewMessage, ObjectRef, TranscriptMessage, TranscriptRow } from "../core/transcript.ts";
 
 export interface SessionQuery {
   readonly limit: number;
   readonly offset?: number;
   readonly agentId?: AgentId;
+  /** Only sessions of one of these agents. */
+  readonly agentIds?: readonly AgentId[];
   /** Only sessions updated within this many milliseconds. */
   readonly activeWithinMs?: number;
+  /** Part of key, label or derived title, in any case. */
   readonly search?: string;
+  readonly sessionId?: string;
+  /** The whole label, as it is. */
+  readonly label?: string;
   readonly archived?: boolean;
+  readonly pinned?: boolean;
+  /** Only sessions with a run that has not ended. */
+  readonly activeOnly?: boolean;
+  readonly excludeSubagents?: boolean;
+  readonly excludeCron?: boolean;
   /** Only subagents that runs of this session have spawned. */
   readonly spawnedBy?: SessionKey;
   /** Only sessions updated before this one in the list's order (exclusive), for paging without offset. */
@@ -65,7 +76,10 @@ export interface SessionStore {
   list(tenant: TenantId, query: SessionQuery): Promise<{ sessions: SessionRecord[]; total: number }>;
   /** Sessions whose keys begin so, in the order of their keys, archived ones as well: a range, not a search. */
   withPrefix(tenant: TenantId, prefix: string, limit: number): Promise<SessionRecord[]>;
-  /** Idempotent by key: an existing session is answered unchanged, with `created: false`. */
+  /**
+   * Idempotent by key: an existing session is answered unchanged, with `created: false`.
+   * @throws HAError REQUEST_INVALID (patchRefused) for a label that another session of the agent has; nothing is created
+   */
   create(
     tenant: TenantId,
     session: {
@@ -75,8 +89,17 @@ export interface SessionStore {
       readonly createdVia: string;
     } & SessionPatch,
   ): Promise<{ session: SessionRecord; created: boolean }>;
-  /** Null where there is no such session. */
-  patch(tenant: TenantId, key: SessionKey, patch: SessionPatch): Promise<SessionRecord | null>;
+  /**
+   * Null where there is no such session. What is archived is pinned no longer.
+   * @throws HAError REQUEST_INVALID (patchRefused) where the session is not as expected, is to be pinned and archived, or
+   * is to get a label that another session of its agent has. Decided by the write itself: of two that want one label at
+   * once, one has it.
+   */
+  patch(
+    tenant: TenantId,
+    key: SessionKey,
+    patch: SessionPatch & PatchExpectations,
+  ): Promise<SessionRecord | null>;
   /**
    * Starts a new history: the sessionId stays, lifecycleRevision grows, and the first row above the new `resetSeq` is a
    * `system` row of kind `reset`. Null where there is no such session. What was asked for under the same `requestId`

@@ -4,7 +4,7 @@ import { createInterface } from "node:readline";
 import { ERROR_CATALOG, HAError } from "../core/errors.ts";
 import type { ErrorCode } from "../core/errors.ts";
 import { machineProcesses } from "./machine.ts";
-import type { ApplyRequest, Progress, ScaleRequest } from "./contract.ts";
+import type { ApplyRequest, Progress, ScaleRequest, UpgradeRequest } from "./contract.ts";
 import type { ControlLine } from "./control-socket.ts";
 import type { DeploymentState } from "./deployment.ts";
 import { readDeployment } from "./deployment.ts";
@@ -24,6 +24,8 @@ export interface SupervisorClient {
   apply(request: ApplyRequest, progress: Progress, signal: AbortSignal): Promise<DeploymentView>;
   /** @throws HAError as `apply` */
   scale(request: ScaleRequest, progress: Progress, signal: AbortSignal): Promise<DeploymentView>;
+  /** @throws HAError as `apply` */
+  upgrade(request: UpgradeRequest, progress: Progress, signal: AbortSignal): Promise<DeploymentView>;
   /** @throws HAError as `apply`; NOT_FOUND */
   drain(instance: string, progress: Progress, signal: AbortSignal): Promise<DeploymentView>;
   /** @throws HAError as `apply` */
@@ -51,6 +53,7 @@ export function supervisorClient(address: SupervisorAddress): SupervisorClient {
       return JSON.parse(await textOf(response)) as DeploymentView;
     },
     apply: (request, progress, signal) => stream(address, "/apply", request, progress, signal),
+    upgrade: (request, progress, signal) => stream(address, "/upgrade", request, progress, signal),
     scale: (request, progress, signal) => stream(address, "/scale", request, progress, signal),
     drain: (instance, progress, signal) => stream(address, "/drain", { instance }, progress, signal),
     stop: (progress, signal) => stream(address, "/stop", null, progress, signal),

@@ -1,6 +1,8 @@
-import type { ScaledPool, ScalingPolicy } from "../core/scaling.ts";
+import type { RunRecord } from "../core/run.ts";
+import type { InstanceLoad, ScaledPool, ScalingPolicy } from "../core/scaling.ts";
 import type { LimitSettings } from "../core/tenant-limits.ts";
-import type { DesiredTopology, Observation } from "./deployment.ts";
+import type { LaneBacklog, RunningRun } from "../ports/run-ledger.ts";
+import type { DeploymentProgram, DesiredTopology, Observation } from "./deployment.ts";
 
 /** What `up` hands to the supervisor. */
 export interface ApplyRequest {
@@ -29,6 +31,11 @@ export interface TenantOfPool {
 export type ScaleRequest = {
   readonly [Pool in ScaledPool]?: { readonly size?: number; readonly policy?: Partial<ScalingPolicy> };
 };
+
+/** What `upgrade` hands to the supervisor: what to run from now on, and its configuration as it stands. */
+export interface UpgradeRequest extends ApplyRequest {
+  readonly program: Pick<DeploymentProgram, "root" | "version">;
+}
 
 /** A pool's size as an operator wants it (ports/scaling-store.ts, `setSize`). */
 export interface SizeWish {
@@ -64,7 +71,22 @@ export interface SupervisorDatabase {
   saveSizes(target: { readonly url: string; readonly wishes: readonly SizeWish[] }): Promise<void>;
   /** Tenants, queue and sizes, as the database tells them now. May keep a connection until `close`. */
   observe(target: { readonly url: string }): Promise<Observed>;
+  /** What the deployment is doing at this moment, for whoever looks at it. May keep a connection until `close`. */
+  activity(target: { readonly url: string }): Promise<Activity>;
   close(): Promise<void>;
+}
+
+/** What the database tells of a moment's work, and how fast it does; never more than a screen or a report needs. */
+export interface Activity {
+  /** Of instances that have reported in the last seconds. */
+  readonly loads: readonly InstanceLoad[];
+  readonly lanes: readonly LaneBacklog[];
+  readonly running: readonly RunningRun[];
+  readonly failures: readonly RunRecord[];
+  /** Milliseconds of a round trip. */
+  readonly latencyMs: number;
+  /** How far the slowest standby is behind; null without one, or where the role may not see it. */
+  readonly lagMs: number | null;
 }
 
 /** What the database is asked for again and again. */

@@ -7,8 +7,8 @@ import { asHAError, HAError } from "../core/errors.ts";
 import { LIMIT_NAMES } from "../core/tenant-limits.ts";
 import type { Logger } from "../ports/logger.ts";
 import { LOOPBACK } from "./addresses.ts";
-import type { ApplyRequest, Progress, ScaleRequest } from "./contract.ts";
-import { desiredSchema, policyChangeSchema, poolSize } from "./deployment.ts";
+import type { ApplyRequest, Progress, ScaleRequest, UpgradeRequest } from "./contract.ts";
+import { desiredSchema, policyChangeSchema, poolSize, programSchema } from "./deployment.ts";
 import type { DeploymentView } from "./view.ts";
 
 /** What the socket lets others do. */
@@ -16,6 +16,7 @@ export interface ControlHandlers {
   view(): Promise<DeploymentView>;
   apply(request: ApplyRequest, progress: Progress): Promise<DeploymentView>;
   scale(request: ScaleRequest, progress: Progress): Promise<DeploymentView>;
+  upgrade(request: UpgradeRequest, progress: Progress): Promise<DeploymentView>;
   drain(instance: string, progress: Progress): Promise<DeploymentView>;
   stop(progress: Progress): Promise<DeploymentView>;
 }
@@ -56,6 +57,8 @@ const applySchema = z.object({
   limits: limitSchema.optional(),
 });
 
+const upgradeSchema = applySchema.extend({ program: programSchema.pick({ root: true, version: true }) });
+
 const poolChange = z.object({ size: poolSize.optional(), policy: policyChangeSchema.optional() }).optional();
 const scaleSchema = z.object({ gateway: poolChange, worker: poolChange });
 
@@ -66,7 +69,7 @@ const drainSchema = z.object({ instance: z.string().min(1) });
  * token in the state file, which is the owner alone.
  *
  * - `GET /status`: a DeploymentView
- * - `POST /apply` with an ApplyRequest, `/scale` with a ScaleRequest, `/drain` with `{ instance }`, `/stop`: a stream
+ * - `POST /apply` with an ApplyRequest, `/upgrade` with an UpgradeRequest, `/scale` with a ScaleRequest, `/drain` with `{ instance }`, `/stop`: a stream
  *   of ControlLine, one a line
  *
  * A client that goes away changes nothing: what it asked for is carried out all the same. While one waits for its
@@ -95,6 +98,8 @@ export async function openControlSocket(handlers: ControlHandlers, logger: Logge
         applying = response;
         response.on("close", () => void (applying === response && (applying = null)));
         return order(request, response, applySchema, handlers.apply.bind(handlers));
+      case "POST /upgrade":
+        return order(request, response, upgradeSchema, handlers.upgrade.bind(handlers));
       case "POST /scale":
         return order(request, response, scaleSchema, handlers.scale.bind(handlers));
       case "POST /drain":

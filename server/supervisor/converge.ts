@@ -61,7 +61,7 @@ export async function converge(
 
   await chooseInstancePorts(parts, desired, ports);
   await book.save({ ports: ports.ports() });
-  await provisioner.apply(specsOf(book, desired));
+  await provisioner.apply(specsOf(book, desired), (id) => progress(`replacing ${id}`));
   await untilReady(provisioner, parts.clock, progress, giveUp);
   await stores.retire(desired, progress);
   throwFirst(failures);
@@ -90,8 +90,14 @@ export function specsOf(book: DeploymentBook, desired: DesiredTopology): Instanc
       hint: "see `openclaw-ha logs postgres` and `openclaw-ha logs redis`",
     });
   }
-  const { drained, ports } = book.state();
-  const specs = instanceSpecs({ desired, addresses, ports, environment: book.secrets().environment });
+  const { drained, ports, program } = book.state();
+  const specs = instanceSpecs({
+    desired,
+    addresses,
+    ports,
+    program,
+    environment: book.secrets().environment,
+  });
   return specs.filter(({ id }) => !drained.includes(id));
 }
 

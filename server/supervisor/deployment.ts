@@ -101,6 +101,17 @@ const observationSchema = z.object({
 /** Tenants, queue and sizes of pools as Postgres last told them. */
 export type Observation = z.infer<typeof observationSchema>;
 
+/** A checkout of this program that instances run from. */
+export const programSchema = z.object({
+  /** Absolute. */
+  root: z.string(),
+  version: z.string(),
+  /** Names the upgrade that brought it, so that each upgrade starts every instance anew; empty before the first. */
+  revision: z.string(),
+});
+
+export type DeploymentProgram = z.infer<typeof programSchema>;
+
 const deploymentSchema = z.object({
   version: z.literal(DEPLOYMENT_VERSION),
   /** Marks this deployment's processes in their environment, so that no other process is taken for one of them. */
@@ -112,6 +123,10 @@ const deploymentSchema = z.object({
   ports: z.record(z.string(), port),
   /** Instances that an operator has drained: they stay away until the next `up` or `scale`. */
   drained: z.array(z.string()).default([]),
+  /** What instances run from; null where an older release wrote this, which knew its own alone. */
+  program: programSchema.nullable().default(null),
+  /** An upgrade to `program` that has not ended: whoever takes over ends it, or goes back to `from`. */
+  upgrade: z.object({ from: programSchema, startedAt: z.string() }).nullable().default(null),
   supervisor: z
     .object({ pid: z.number().int().positive(), birth: z.string(), url: z.string(), token: z.string() })
     .nullable(),
@@ -149,6 +164,8 @@ export const newDeployment = (name: string, deploymentId: string): DeploymentSta
   phase: "stopped",
   ports: {},
   drained: [],
+  program: null,
+  upgrade: null,
   supervisor: null,
   observation: null,
   failure: null,

@@ -4,6 +4,7 @@ import { probeReady } from "../adapters/process/ready-probe.ts";
 import type { InstanceRecords } from "../adapters/process/process-control.ts";
 import type { InstanceSpec, InstanceView } from "../ports/provisioner.ts";
 import { deploymentAddresses } from "./addresses.ts";
+import type { Activity } from "./contract.ts";
 import type { DeploymentState, Observation } from "./deployment.ts";
 import { deploymentPaths, newDeployment, readDeployment } from "./deployment.ts";
 import { fileInstanceRecords } from "./instance-records.ts";
@@ -11,15 +12,17 @@ import { instanceNames, instanceSpecs } from "./instances.ts";
 import { machineProcesses } from "./machine.ts";
 import { readSecrets } from "./secrets.ts";
 import type { DeploymentSecrets } from "./secrets.ts";
-import { accepts, natsAnswers, objectsAnswer, redisAnswers } from "./store-health.ts";
+import { accepts, natsAnswers, objectsAnswer, redisAnswers, timed } from "./store-health.ts";
 import { deploymentView } from "./view.ts";
 import type { DeploymentView, StoreView } from "./view.ts";
 
 const PROBE_TIMEOUT_MS = 1_000;
 const POSTGRES_PORT = 5_432;
 
-/** Asks the database at the URL for tenants and queue; null where it does not answer. */
-export type AskDatabase = (url: string) => Promise<Observation | null>;
+/** Asks the database at the URL for tenants, queue and work under way; null where it does not answer. */
+export type AskDatabase = (
+  url: string,
+) => Promise<{ readonly observation: Observation; readonly activity: Activity | null } | null>;
 
 /**
  * What can be said of a deployment without its supervisor: from its files, and by looking which of its processes are
@@ -42,7 +45,8 @@ export async function viewFromFiles(
   const postgres = stores["postgres"];
   const url = secrets?.urls.postgres;
   const asking = ask !== null && postgres?.healthy === true && url !== undefined;
-  const observation = asking ? await ask(url) : null;
+  const answer = asking ? await ask(url) : null;
+  const observation = answer?.observation ?? null;
   return deploymentView({
     dataDir,
     state: { ...state, observation: observation ?? state.observation },
@@ -52,6 +56,7 @@ export async function viewFromFiles(
     // One that accepts connections and then says nothing is not healthy.
     stores: asking ? { ...stores, postgres: { ...postgres, healthy: observation !== null } } : stores,
     fresh: observation !== null,
+    activity: answer?.activity ?? null,
   });
 }
 
@@ -93,15 +98,15 @@ async function storesSeen(
     desired.postgres.mode === "embedded" ? findPostmaster(paths.postgres) : null,
     desired.redis.mode === "local" ? findStore(paths.redis) : null,
     accepts(addresses.postgresUrl, POSTGRES_PORT),
-    redisAnswers(addresses.redisUrl),
-    addresses.natsUrl === null ? null : natsAnswers(addresses.natsUrl),
-    objectsAnswer(addresses.objects),
+    timed(redisAnswers(addresses.redisUrl)),
+    addresses.natsUrl === null ? null : timed(natsAnswers(addresses.natsUrl)),
+    timed(objectsAnswer(addresses.objects)),
   ]);
   const pid = (process: { readonly pid: number } | null) => (process === null ? {} : { pid: process.pid });
   return {
     postgres: { mode: desired.postgres.mode, healthy: postgres, ...pid(postmaster) },
-    redis: { mode: desired.redis.mode, healthy: redis, ...pid(redisProcess) },
-    ...(nats === null ? {} : { nats: { mode: desired.nats.mode, healthy: nats } }),
-    objects: { mode: desired.objects.mode, healthy: objects },
+    redis: { mode: desired.redis.mode, ...redis, ...pid(redisProcess) },
+    ...(nats === null ? {} : { nats: { mode: desired.nats.mode, ...nats } }),
+    objects: { mode: desired.objects.mode, ...objects },
   };
 }

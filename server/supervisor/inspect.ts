@@ -2,8 +2,9 @@ import type { InstanceView } from "../ports/provisioner.ts";
 import type { DeploymentState, Observation } from "./deployment.ts";
 import { instanceNames } from "./instances.ts";
 import type { Joining } from "./joining.ts";
+import type { Activity, Observed } from "./contract.ts";
 import type { Monitor } from "./monitor.ts";
-import { natsAnswers, objectsAnswer, redisAnswers } from "./store-health.ts";
+import { natsAnswers, objectsAnswer, redisAnswers, timed } from "./store-health.ts";
 import type { OwnStore } from "./stores.ts";
 import type { SupervisorParts } from "./parts.ts";
 import { deploymentView } from "./view.ts";
@@ -32,7 +33,8 @@ interface Seen {
 
 export function inspector(
   { book, logger, provisioner, stores }: SupervisorParts,
-  monitor: Monitor,
+  monitor: Monitor<Observed>,
+  activity: Monitor<Activity>,
   newcomers: Joining,
 ): Inspector {
   const own = (name: OwnStore): Pick<StoreView, "pid" | "restarts"> => {
@@ -50,9 +52,9 @@ export function inspector(
     }
     const [observation, redis, nats, objects] = await Promise.all([
       monitor.latest(OBSERVATION_MAX_AGE_MS),
-      redisAnswers(addresses.redisUrl),
-      addresses.natsUrl === null ? null : natsAnswers(addresses.natsUrl),
-      objectsAnswer(addresses.objects),
+      timed(redisAnswers(addresses.redisUrl)),
+      addresses.natsUrl === null ? null : timed(natsAnswers(addresses.natsUrl)),
+      timed(objectsAnswer(addresses.objects)),
     ]);
     if (observation !== null) book.note({ observation });
     return {
@@ -60,9 +62,9 @@ export function inspector(
       fresh: observation !== null,
       stores: {
         postgres: { mode: desired.postgres.mode, healthy: observation !== null, ...own("postgres") },
-        redis: { mode: desired.redis.mode, healthy: redis, ...own("redis") },
-        ...(nats === null ? {} : { nats: { mode: desired.nats.mode, healthy: nats } }),
-        objects: { mode: desired.objects.mode, healthy: objects },
+        redis: { mode: desired.redis.mode, ...redis, ...own("redis") },
+        ...(nats === null ? {} : { nats: { mode: desired.nats.mode, ...nats } }),
+        objects: { mode: desired.objects.mode, ...objects },
       },
     };
   }
@@ -82,6 +84,7 @@ export function inspector(
   return {
     async view() {
       const seen = await look();
+      const doing = seen.fresh ? await activity.latest(OBSERVATION_MAX_AGE_MS) : null;
       const state = book.state();
       return deploymentView({
         dataDir: book.dataDir,
@@ -89,6 +92,7 @@ export function inspector(
         phase: phaseOf(seen),
         supervisorPid: state.supervisor?.pid ?? null,
         ...seen,
+        activity: doing,
       });
     },
     async check() {

@@ -1,7 +1,7 @@
 import type { InstanceSpec, PoolName } from "../ports/provisioner.ts";
 import type { DeploymentAddresses } from "./addresses.ts";
 import { LOOPBACK } from "./addresses.ts";
-import type { DesiredTopology } from "./deployment.ts";
+import type { DeploymentProgram, DesiredTopology } from "./deployment.ts";
 
 /** How long an instance may drain by itself; its supervisor waits a little longer before SIGKILL. */
 export const DRAIN_GRACE_MS = 10_000;
@@ -12,6 +12,8 @@ export interface InstancePlan {
   readonly addresses: DeploymentAddresses;
   readonly ports: Readonly<Record<string, number>>;
   readonly environment: Readonly<Record<string, string>>;
+  /** What instances run from; null: the supervisor's own program. */
+  readonly program?: DeploymentProgram | null;
 }
 
 /** An instance of the topology, before it has an address. */
@@ -55,6 +57,7 @@ export const sizedPoolOf = (id: string): string | null => (/^[a-z]+-\d+$/.test(i
 
 /** Which variables reach which instance is decided here alone (server/config.ts reads them). */
 export function instanceSpecs(plan: InstancePlan): InstanceSpec[] {
+  const { program } = plan;
   return instanceNames(plan.desired).map(({ id, pool, readyPath, role, serves }) => {
     const port = plan.ports[id];
     const listens = port !== undefined;
@@ -63,6 +66,8 @@ export function instanceSpecs(plan: InstancePlan): InstanceSpec[] {
       id,
       pool,
       args: ["serve", role],
+      // The demo model stands for a provider, which no upgrade of ours interrupts: it goes on as it is until it ends.
+      ...(program && pool !== "model" ? { program: { root: program.root, revision: program.revision } } : {}),
       env: {
         OPENCLAW_HA_INSTANCE: id,
         OPENCLAW_HA_HOST: LOOPBACK,

@@ -1,3 +1,5 @@
+import { existsSync } from "node:fs";
+import path from "node:path";
 import { endEmbeddedPostgres, startEmbeddedPostgres } from "../adapters/local/embedded-postgres.ts";
 import { programFolders } from "../adapters/local/find-program.ts";
 import type { ProgramFolders } from "../adapters/local/find-program.ts";
@@ -31,6 +33,8 @@ export interface MachineOptions {
   readonly program: { readonly command: string; readonly args: readonly string[] };
   /** Environment of instances, below what the deployment sets. */
   readonly env: Readonly<Record<string, string | undefined>>;
+  /** Version of this program. */
+  readonly version: string;
   /** Folder of package.json; tools that were downloaded lie in its cache. */
   readonly packageRoot: string;
   /** What an instance may take to end by itself, milliseconds; default a little more than its drain may take. */
@@ -39,6 +43,9 @@ export interface MachineOptions {
 
 /** A replaced instance may have to wait for its predecessor's sessions; longer than that it will not come up. */
 const REPLACE_READY_MS = 30_000;
+
+/** An instance that ends so soon after it was ready is not. */
+const SETTLE_MS = 500;
 
 /** A supervisor's parts on this machine: processes, files, stores. The lock of the data directory must be held. */
 export async function openMachineParts(options: MachineOptions): Promise<SupervisorParts> {
@@ -56,21 +63,35 @@ export async function openMachineParts(options: MachineOptions): Promise<Supervi
     records,
     graceMs,
     processes: machineProcesses,
+    program: { root: options.packageRoot, version: options.version, revision: "" },
     stores: storeSet({ programs: storePrograms(dataDir, searchFolders(options)), clock, logger }),
     provisioner: processProvisioner({
       processes: machineProcesses,
       records,
       clock,
       logger,
-      program: options.program,
+      programOf: (root) => programOf(options, root),
       baseEnv: inherited(options.env),
       logFile: (id) => logFileOf(dataDir, id),
       beforeStart: ({ id }) => rotateLog(logFileOf(dataDir, id)),
       probe: probeReady,
       graceMs,
       replaceReadyMs: REPLACE_READY_MS,
+      settleMs: SETTLE_MS,
     }),
   };
+}
+
+/** How a checkout's program is started: as this one is, with a Node of its own where it has one. */
+function programOf({ packageRoot, program }: MachineOptions, root: string | null): MachineOptions["program"] {
+  if (root === null || root === packageRoot) return program;
+  const own = path.join(root, "node_modules", "node", "bin", "node");
+  const args = program.args.map((argument) =>
+    argument.startsWith(`${packageRoot}${path.sep}`)
+      ? path.join(root, path.relative(packageRoot, argument))
+      : argument,
+  );
+  return { command: existsSync(own) ? own : program.command, args };
 }
 
 /** Where programs of stores are looked for. */

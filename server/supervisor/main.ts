@@ -67,6 +67,7 @@ async function serve(
       view: () => supervisor.view(),
       apply: (request, progress) => supervisor.apply(request, progress).finally(unlessEngaged),
       scale: (request, progress) => supervisor.scale(request, progress).finally(unlessEngaged),
+      upgrade: (request, progress) => supervisor.upgrade(request, progress).finally(unlessEngaged),
       drain: (instance, progress) => supervisor.drain(instance, progress).finally(unlessEngaged),
       stop: (progress) => supervisor.stop(progress).finally(unlessEngaged),
     },

@@ -5,6 +5,7 @@ import type { Logger } from "../ports/logger.ts";
 import type { Random } from "../ports/random.ts";
 import type { DeploymentBook } from "./book.ts";
 import type { SupervisorDatabase } from "./contract.ts";
+import type { DeploymentProgram } from "./deployment.ts";
 import type { StoreSet } from "./stores.ts";
 
 /** What a supervisor is made of. */
@@ -18,6 +19,8 @@ export interface SupervisorParts {
   readonly provisioner: ProcessProvisioner;
   readonly records: InstanceRecords;
   readonly processes: ProcessControl;
+  /** The checkout that this supervisor runs from. */
+  readonly program: DeploymentProgram;
   /** What an instance may take to end by itself, milliseconds. */
   readonly graceMs: number;
 }

@@ -9,6 +9,15 @@ import type { DeploymentSecrets } from "./secrets.ts";
 /** Short: a store that takes longer to say "here" is not healthy, and `status` waits for the answer. */
 const TIMEOUT_MS = 1_500;
 
+/** An answer, and how long it took. */
+export async function timed(
+  answer: Promise<boolean>,
+): Promise<{ readonly healthy: boolean; readonly latencyMs?: number }> {
+  const started = performance.now();
+  const healthy = await answer;
+  return healthy ? { healthy, latencyMs: Math.round((performance.now() - started) * 10) / 10 } : { healthy };
+}
+
 /** True when Redis (or Valkey) takes the URL's password and answers PING. Never rejects. */
 export function redisAnswers(url: string): Promise<boolean> {
   const { username, password } = new URL(url);

@@ -73,7 +73,10 @@ describe("a deployment on this machine", () => {
     expect(await view()).toMatchObject({ phase: "degraded", supervisor: { pid: null } });
     const tenants = [{ id: "default", pool: "shared" }];
     const queue = { ready: 3, running: 1, oldestReadyMs: 5 };
-    const asked = await viewFromFiles(dataDir, "test", async () => ({ at: "now", tenants, queue }));
+    const asked = await viewFromFiles(dataDir, "test", async () => ({
+      observation: { at: "now", tenants, queue },
+      activity: null,
+    }));
     expect(asked).toMatchObject({ phase: "degraded", tenants });
     expect(asked.queue).toEqual(queue);
     expect(await viewFromFiles(dataDir, "test", async () => null)).toMatchObject({

@@ -2,9 +2,9 @@ import { asHAError, HAError } from "../core/errors.ts";
 import { SCALED_POOLS, type ScaledPool } from "../core/scaling.ts";
 import { ensureFolder } from "./atomic-file.ts";
 import type { DeploymentBook } from "./book.ts";
-import type { ApplyRequest, Progress, ScaleRequest } from "./contract.ts";
+import type { ApplyRequest, Progress, ScaleRequest, UpgradeRequest } from "./contract.ts";
 import { converge, instanceRuns, resize, specsOf } from "./converge.ts";
-import type { DeploymentState, DesiredTopology } from "./deployment.ts";
+import type { DeploymentProgram, DeploymentState, DesiredTopology } from "./deployment.ts";
 import { deploymentPaths } from "./deployment.ts";
 import { inspector } from "./inspect.ts";
 import { instanceNames, poolOf, STOP_ORDER } from "./instances.ts";
@@ -28,6 +28,13 @@ export interface Supervisor {
    * @throws HAError as `apply`; NOT_RUNNING where nothing was started; REQUEST_INVALID for limits that cannot be kept
    */
   scale(request: ScaleRequest, progress: Progress): Promise<DeploymentView>;
+  /**
+   * Brings every instance to another checkout of the program, or to this one and its configuration as they are now: one
+   * at a time, each only when the one before is ready and stays so. One that is not sends all of them back. An upgrade
+   * that a supervisor did not live to end is ended, or undone, by the next `apply` or `upgrade`, before all else.
+   * @throws HAError as `apply`; NOT_RUNNING where nothing was started; REQUEST_CONFLICT unless all is well before
+   */
+  upgrade(request: UpgradeRequest, progress: Progress): Promise<DeploymentView>;
   /**
    * Ends an instance in order: it takes no more work, hands over what it has, and stays away until the next `apply` or
    * `scale`. Resolves when it is gone; doing it again changes nothing.
@@ -54,6 +61,10 @@ interface Order {
   readonly reason: string;
   /** Pools whose size is asked for, also where it stays the same. */
   readonly sizes?: readonly ScaledPool[];
+  /** What an operator has drained stays away. */
+  readonly keepsDrained?: boolean;
+  /** What instances are to run from. */
+  readonly program?: DeploymentProgram;
 }
 
 interface Before {
@@ -66,13 +77,15 @@ interface Before {
 /** Whoever creates one must hold the lock of the data directory. */
 export function createSupervisor(parts: SupervisorParts): Supervisor {
   const { book, clock, database, logger, provisioner, stores } = parts;
-  const monitor = createMonitor(clock, async () => {
+  const postgresUrl = (): string => {
     const url = book.secrets().urls.postgres;
     if (url === undefined) throw new HAError("NOT_RUNNING", "PostgreSQL was never started");
-    return database.observe({ url });
-  });
+    return url;
+  };
+  const monitor = createMonitor(clock, async () => database.observe({ url: postgresUrl() }));
+  const activity = createMonitor(clock, async () => database.activity({ url: postgresUrl() }));
   const newcomers = joining(clock);
-  const seen = inspector(parts, monitor, newcomers);
+  const seen = inspector(parts, monitor, activity, newcomers);
   let following: Promise<void> | null = null;
   let engaged = false;
   let applying: AbortController | null = null;
@@ -104,7 +117,7 @@ export function createSupervisor(parts: SupervisorParts): Supervisor {
   async function apply(
     request: ApplyRequest,
     progress: Progress,
-    { reason, sizes = [] }: Order,
+    { keepsDrained = false, program, reason, sizes = [] }: Order,
   ): Promise<DeploymentView> {
     if (leaving !== null) throw new HAError("DRAINING", leaving.message, { retry: true });
     const before = { state: book.state(), secrets: book.secrets(), running: await somethingRuns() };
@@ -114,7 +127,13 @@ export function createSupervisor(parts: SupervisorParts): Supervisor {
     try {
       refuseOtherData(before.state.desired, desired);
       await ensureFolder(deploymentPaths(book.dataDir).objects);
-      await book.save({ desired, phase: phaseDuring(before), failure: null, drained: [] });
+      await book.save({
+        desired,
+        phase: phaseDuring(before),
+        failure: null,
+        drained: keepsDrained ? before.state.drained : [],
+        ...programChange(before, parts.program, program),
+      });
       if (before.running) newcomers.add(newIds(before.state, desired));
       await book.saveSecrets(mergeSecrets(before.secrets, request.secrets));
       await converge(
@@ -129,16 +148,17 @@ export function createSupervisor(parts: SupervisorParts): Supervisor {
         progress,
         applying.signal,
       );
-      await book.save({ phase: "ready" });
+      await book.save({ phase: "ready", upgrade: null });
       logger.info("deployment.ready", { deployment: book.state().name });
       return await seen.view();
     } catch (thrown) {
       const error = asHAError(thrown);
-      logger.error("deployment.failed", { code: error.code, reason: error.message });
-      await undo(before, error, progress).catch((undoing: unknown) => {
+      const told = upgradeFailed(book.state(), error);
+      logger.error("deployment.failed", { code: told.code, reason: told.message });
+      await undo(before, told, progress).catch((undoing: unknown) => {
         logger.error("deployment.undo_failed", { reason: asHAError(undoing).message });
       });
-      throw error;
+      throw told;
     } finally {
       applying = null;
     }
@@ -159,10 +179,13 @@ export function createSupervisor(parts: SupervisorParts): Supervisor {
       at: new Date(clock.now()).toISOString(),
     };
     const { desired } = before.state;
+    const pending = book.state().upgrade;
     if (before.running && desired !== null) {
-      await book.save({ desired, phase: "degraded", failure, drained: before.state.drained });
+      const back = pending === null || leaving !== null ? {} : { program: pending.from, upgrade: null };
+      await book.save({ desired, phase: "degraded", failure, drained: before.state.drained, ...back });
       await book.saveSecrets(before.secrets);
-      if (leaving === null) await provisioner.apply(specsOf(book, desired));
+      if (leaving === null)
+        await provisioner.apply(specsOf(book, desired), (id) => progress(`restoring ${id}`));
       return;
     }
     await stopAll(progress);
@@ -174,6 +197,20 @@ export function createSupervisor(parts: SupervisorParts): Supervisor {
     const desired = scaledTopology(running(), request);
     const sizes = SCALED_POOLS.filter((pool) => request[pool]?.size !== undefined);
     return apply({ desired, secrets: {} }, progress, { reason: "openclaw-ha scale", sizes });
+  }
+
+  async function upgrade(
+    { program: { root, version }, ...request }: UpgradeRequest,
+    progress: Progress,
+  ): Promise<DeploymentView> {
+    const reason = "openclaw-ha upgrade";
+    // Takes over, and ends what an earlier upgrade began.
+    if (!engaged) await apply({ desired: running(), secrets: {} }, progress, { reason, keepsDrained: true });
+    const view = await seen.view();
+    if (view.phase !== "ready") throw notWell(view);
+    running();
+    const program = { root, version, revision: new Date(clock.now()).toISOString() };
+    return apply(request, progress, { reason, keepsDrained: true, program });
   }
 
   async function drain(instance: string, progress: Progress): Promise<DeploymentView> {
@@ -231,6 +268,7 @@ export function createSupervisor(parts: SupervisorParts): Supervisor {
   return {
     apply: (request, progress) => inTurn(() => apply(request, progress, { reason: "openclaw-ha up" })),
     scale: (request, progress) => inTurn(() => scale(request, progress)),
+    upgrade: (request, progress) => inTurn(() => upgrade(request, progress)),
     drain: (instance, progress) => inTurn(() => drain(instance, progress)),
     stop(progress) {
       leave("the deployment is being stopped");
@@ -257,6 +295,37 @@ export function createSupervisor(parts: SupervisorParts): Supervisor {
     engaged: () => engaged,
     automatic: () => SCALED_POOLS.some((pool) => book.state().desired?.scaling[pool].auto === true),
   };
+}
+
+/** What an order makes of what instances run from. What starts from nothing starts from this checkout. */
+function programChange(
+  { running, state }: Before,
+  own: DeploymentProgram,
+  to: DeploymentProgram | undefined,
+): Partial<DeploymentState> {
+  if (!running) return { program: own, upgrade: null };
+  const program = state.program ?? own;
+  if (to === undefined) return { program };
+  return { program: to, upgrade: { from: program, startedAt: to.revision } };
+}
+
+/** An error of an order that was to bring another program, in words that say what becomes of it. */
+function upgradeFailed({ program, upgrade }: DeploymentState, error: HAError): HAError {
+  if (upgrade === null || program === null || error.code === "DRAINING") return error;
+  const what = `the upgrade to ${program.version} (${program.root}) is undone: ${error.message}`;
+  return new HAError(error.code, what, error.details, { cause: error });
+}
+
+function notWell({ instances, stores }: DeploymentView): HAError {
+  const ill = [
+    ...instances
+      .filter(({ state }) => state !== "ready" && state !== "stopped")
+      .map(({ id, state }) => `${id} is ${state}`),
+    ...Object.entries(stores).flatMap(([name, { healthy }]) => (healthy ? [] : [`${name} does not answer`])),
+  ];
+  return new HAError("REQUEST_CONFLICT", `an upgrade begins where all is well: ${ill.join(", ")}`, {
+    hint: "see `openclaw-ha status` and `openclaw-ha doctor`; `openclaw-ha up` mends what it can",
+  });
 }
 
 /** Instances that a topology adds to what there is. */

@@ -1,7 +1,10 @@
-import { SCALED_POOLS, type ScaledPool, type ScalingPolicy } from "../core/scaling.ts";
+import type { RunRecord } from "../core/run.ts";
+import { type InstanceLoad, SCALED_POOLS, type ScaledPool, type ScalingPolicy } from "../core/scaling.ts";
+import type { LaneBacklog } from "../ports/run-ledger.ts";
 import type { InstanceView, PoolName } from "../ports/provisioner.ts";
 import type { DeploymentState, DesiredTopology, Observation } from "./deployment.ts";
 import { LOOPBACK } from "./addresses.ts";
+import type { Activity } from "./contract.ts";
 import { instanceNames, sizedPoolOf } from "./instances.ts";
 import { decidedTopology, sizeOf } from "./scaling.ts";
 
@@ -11,6 +14,10 @@ export interface StoreView {
   /** Only where we started it and it runs. */
   readonly pid?: number;
   readonly restarts?: number;
+  /** How long it took to answer just now, where it did. */
+  readonly latencyMs?: number;
+  /** How far its slowest standby is behind, where there is one that can be seen. */
+  readonly lagMs?: number;
 }
 
 /** A deployment as `up --json` and `status --json` print it: names and shapes are a contract. */
@@ -27,6 +34,10 @@ export interface DeploymentView {
     readonly controlUiUrl: string | null;
   } | null;
   readonly supervisor: { readonly pid: number | null };
+  /** What instances run from; absent before the first start. */
+  readonly program?: { readonly root: string; readonly version: string };
+  /** The upgrade under way, or one that was cut and that the next `up` or `upgrade` ends. */
+  readonly upgrade?: { readonly from: string; readonly startedAt: string };
   readonly instances: readonly InstanceView[];
   readonly stores: Readonly<Record<string, StoreView>>;
   /** The demo model server; null where it does not run. */
@@ -42,8 +53,40 @@ export interface DeploymentView {
   };
   /** Absent before the first start. */
   readonly scaling?: ScalingView;
+  /** What is being done at this moment; absent where the database does not answer. */
+  readonly activity?: ActivityView;
   /** Why the last `up` failed. */
   readonly failure?: NonNullable<DeploymentState["failure"]>;
+}
+
+/** Work at one moment; lists end where a screen or a report would. Times are ISO 8601. */
+export interface ActivityView {
+  /** Of gateways and workers that have reported in the last seconds. */
+  readonly loads: readonly InstanceLoad[];
+  /** By tenant and lane, the longest wait first. */
+  readonly lanes: readonly LaneBacklog[];
+  /** Runs under way, the longest first. */
+  readonly running: readonly RunningView[];
+  /** Runs that have failed, timed out or died, the last one first. */
+  readonly failures: readonly FailureView[];
+}
+
+export interface RunningView extends Pick<
+  RunRecord,
+  "tenant" | "runId" | "sessionKey" | "agentId" | "lane" | "attempt" | "worker"
+> {
+  readonly startedAt: string;
+  /** Steps so far, answers of the model among them. */
+  readonly steps: number;
+  /** The tool that it waits for; null while the model is asked. */
+  readonly tool: string | null;
+}
+
+export interface FailureView extends Pick<
+  RunRecord,
+  "tenant" | "runId" | "sessionKey" | "status" | "attempt" | "error"
+> {
+  readonly endedAt: string;
 }
 
 /** How a pool is sized. */
@@ -78,6 +121,7 @@ export interface ViewParts {
   readonly stores: Readonly<Record<string, StoreView>>;
   /** False: `state.observation` is all that is known. */
   readonly fresh: boolean;
+  readonly activity: Activity | null;
 }
 
 const gatewayAddresses = (port: number, controlUi: boolean): NonNullable<DeploymentView["gateway"]> => ({
@@ -97,17 +141,52 @@ export function deploymentView(parts: ViewParts): DeploymentView {
     dataDir: parts.dataDir,
     gateway: port === undefined ? null : gatewayAddresses(port, (state.desired?.controlUi ?? null) !== null),
     supervisor: { pid: parts.supervisorPid },
+    ...programView(state),
     instances: [...parts.instances, ...drainedViews(parts)]
       .filter(({ pool }) => pool !== "model")
       .sort(inOrder),
-    stores: parts.stores,
+    stores: storesWith(parts),
     demoModel: parts.instances.find(({ pool }) => pool === "model") ?? null,
     tenants: state.observation?.tenants ?? [],
     queue: queueView(state.observation, parts.fresh),
     ...(state.desired === null ? {} : { scaling: scalingView(state.desired, parts) }),
+    ...(parts.activity === null ? {} : { activity: activityView(parts.activity) }),
     ...(state.failure === null ? {} : { failure: state.failure }),
   };
 }
+
+function programView({ program, upgrade }: DeploymentState): Pick<DeploymentView, "program" | "upgrade"> {
+  return {
+    ...(program === null ? {} : { program: { root: program.root, version: program.version } }),
+    ...(upgrade === null ? {} : { upgrade: { from: upgrade.from.version, startedAt: upgrade.startedAt } }),
+  };
+}
+
+/** PostgreSQL's own times come with its answer. */
+function storesWith({ activity, stores }: ViewParts): Readonly<Record<string, StoreView>> {
+  const { postgres } = stores;
+  if (activity === null || postgres === undefined) return stores;
+  const { lagMs, latencyMs } = activity;
+  return { ...stores, postgres: { ...postgres, latencyMs, ...(lagMs === null ? {} : { lagMs }) } };
+}
+
+const activityView = ({ failures, lanes, loads, running }: Activity): ActivityView => ({
+  loads,
+  lanes,
+  running: running.map(({ run, step, steps }) => ({
+    ...pick(run, ["tenant", "runId", "sessionKey", "agentId", "lane", "attempt", "worker"]),
+    startedAt: new Date(run.startedAt ?? run.acceptedAt).toISOString(),
+    steps,
+    tool: step?.toolName ?? null,
+  })),
+  failures: failures.map((run) => ({
+    ...pick(run, ["tenant", "runId", "sessionKey", "status", "attempt", "error"]),
+    endedAt: new Date(run.endedAt ?? run.acceptedAt).toISOString(),
+  })),
+});
+
+const pick = <T extends object, Key extends keyof T>(from: T, keys: readonly Key[]): Pick<T, Key> =>
+  Object.fromEntries(keys.map((key) => [key, from[key]])) as Pick<T, Key>;
 
 /** Those that an operator has drained run nowhere, and yet are part of the deployment. */
 function drainedViews({ instances, state }: ViewParts): InstanceView[] {

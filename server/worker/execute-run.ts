@@ -3,7 +3,7 @@ import { grown } from "../core/compaction.ts";
 import { asHAError, isHAError } from "../core/errors.ts";
 import type { RunEventBody } from "../core/run-event.ts";
 import type { MetricsRegistry } from "../metrics/registry.ts";
-import { messageText } from "../core/transcript.ts";
+import { messageText, type TranscriptMessage } from "../core/transcript.ts";
 import type { AgentOutcome } from "../ports/agent-runtime.ts";
 import type { Logger } from "../ports/logger.ts";
 import { backoffMs } from "../ports/random.ts";
@@ -23,6 +23,7 @@ import {
 } from "./attempt.ts";
 import { isLostForGood } from "../bodies/body-store.ts";
 import type { ContextCache } from "./context-cache.ts";
+import { failureMessage } from "./failure-message.ts";
 import { type LoadedContext, loadContext } from "./load-context.ts";
 import { planTurn, timeoutOf } from "./plan-turn.ts";
 import type { TokenCharges } from "./token-charges.ts";
@@ -121,7 +122,12 @@ async function executeAttempt(deps: ExecuteRunDeps, grant: Grant): Promise<RunEn
     else if ("error" in loaded) outcome = loaded;
     else if ("error" in planned) outcome = { ...failure(null), error: planned.error };
     else outcome = await runAttempt(deps, run, planned.plan, loaded, stream, written);
-    return await finishRun(deps, grant, outcome, "error" in loaded ? null : loaded, stream, written);
+    const broke = failureMessage(
+      outcome,
+      "plan" in planned ? planned.plan.models[0] : undefined,
+      deps.clock.now(),
+    );
+    return await finishRun(deps, grant, outcome, broke, "error" in loaded ? null : loaded, stream, written);
   } catch (error) {
     stream?.abandon();
     return await endingOf(deps, grant, error);
@@ -175,18 +181,23 @@ async function finishRun(
   deps: ExecuteRunDeps,
   grant: Grant,
   outcome: AgentOutcome,
+  broke: TranscriptMessage | null,
   context: LoadedContext | null,
   stream: RunStream,
   written: Written,
 ): Promise<RunEnding> {
-  const { status, result, error, steps, messages } = outcome;
+  const { status, result, error, steps } = outcome;
+  const messages = broke === null ? outcome.messages : [...outcome.messages, broke];
+  const rows = await newMessages(deps, grant, messages);
   const answer = await storeOutcome(deps, {
     grant,
     status,
     result,
     error,
     steps,
-    messages: await newMessages(deps, grant, messages),
+    messages: rows.map((row, i) =>
+      messages[i] === broke ? { ...row, idempotencyKey: `${grant.runId}:terminal-error` } : row,
+    ),
     takeNext: deps.takeNext(),
   });
   if (answer.kind === "fenced") {

@@ -98,6 +98,33 @@ describe("a run that is stopped", () => {
   });
 });
 
+describe("a run that fails", () => {
+  it("leaves in the history what failed, which no model reads, unless a part of its answer stands there", async () => {
+    const pool = await memoryPool({
+      script: (turn) => {
+        const fail = { kind: "model_rejected", message: "no such thing" };
+        return turn.messages.at(-1)?.content === "hi" ? [{ fail }] : [{ say: "half" }, { fail }];
+      },
+    });
+    await pool.worker();
+    const run = await pool.send("hi", "run-1");
+    const ended = await pool.ended(run);
+    expect(ended).toMatchObject({ status: "failed" });
+    const text = `⚠️ ${ended.error?.message}`;
+    expect(await pool.transcript()).toEqual(["user: hi", `assistant: ${text}`]);
+    const { rows } = await pool.sessions.port.history(TENANT, sessionKey(SESSION), { limit: 9 });
+    expect(rows.at(-1)).toMatchObject({
+      runId: "run-1",
+      idempotencyKey: "run-1:terminal-error",
+      body: { inline: { stopReason: "error", excludeFromContext: true, usage: { totalTokens: 0 } } },
+    });
+    // Told as a row before the end is told.
+    expect((await pool.story(run)).slice(-2).map(({ body }) => body.type)).toEqual(["message", "error"]);
+    await pool.ended(await pool.send("more", "run-2"));
+    expect((await pool.transcript()).slice(2)).toEqual(["user: more", "assistant: half"]);
+  });
+});
+
 describe("a worker that drains", () => {
   it("lets runs end within the grace and leaves the rest of their sessions to others", async () => {
     const reached = gate();

@@ -1,5 +1,6 @@
 import type { RunId, TenantId } from "../../core/ids.ts";
 import { isEnded } from "../../core/run-state.ts";
+import { resetMessageId } from "../../core/transcript.ts";
 import type { RunStatus } from "../../core/run.ts";
 import type {
   AbortAnswer,
@@ -30,15 +31,18 @@ type RunMethods = Pick<
 /** What users do to runs, and how they look at them. */
 export function ledgerRuns(state: MemoryStoreState): RunMethods {
   return {
-    abort: async (tenant, { runId, sessionKey, stopSubagents: withSubagents = false }) => {
-      if (runId !== undefined) {
+    abort: async (tenant, target) => {
+      if (target.runId !== undefined) {
+        const { runId, sessionKey, stopSubagents: withSubagents = false } = target;
         const run = findRun(state, tenant, runId);
         const named = run && (sessionKey === undefined || run.sessionKey === sessionKey);
         if (named && withSubagents) stopSubagents(state, tenant, run.sessionKey, runId);
         return [named ? abortOne(state, run) : { kind: "unknown" }];
       }
-      const session = sessionKey && findSession(state, tenant, sessionKey);
+      const { sessionKey, beforeReset, stopSubagents: withSubagents = false } = target;
+      const session = findSession(state, tenant, sessionKey);
       if (!session) return [];
+      if (beforeReset !== undefined && session.rowsById.has(resetMessageId(beforeReset))) return [];
       if (withSubagents) stopSubagents(state, tenant, session.key, undefined);
       const open = session.lease ? [session.lease.run, ...session.queue] : [...session.queue];
       return open.map((run) => abortOne(state, run));

@@ -1,7 +1,9 @@
 import { checkNewSession } from "./limits.ts";
 import { firstKeptSeqOf } from "../../core/compaction.ts";
-import type { RunId, SessionKey, TenantId } from "../../core/ids.ts";
-import { exceedsInline, resetMessage, type TranscriptRow } from "../../core/transcript.ts";
+import type { AgentId, RunId, SessionKey, TenantId } from "../../core/ids.ts";
+import { laneOfSession } from "../../core/lane.ts";
+import { patchRefused } from "../../core/session.ts";
+import { exceedsInline, resetMessage, resetMessageId, type TranscriptRow } from "../../core/transcript.ts";
 import type {
   LargeBody,
   SealCandidate,
@@ -45,6 +47,8 @@ export function memorySessionStore(state: MemoryStoreState): SessionStore {
       const tenant = tenantOf(state, tenantId);
       const known = tenant.sessions.get(key);
       if (known) return { session: sessionRecord(known), created: false };
+      if (labelTaken(state, tenantId, agentId, key, patch.label))
+        throw patchRefused("label-taken", key, patch);
       checkNewSession(state, tenant, key);
       const session = addSession(state, tenant, { key, agentId, sessionId, createdVia });
       patchSession(state, session, patch);
@@ -54,14 +58,25 @@ export function memorySessionStore(state: MemoryStoreState): SessionStore {
     patch: async (tenant, key, patch) => {
       const session = findSession(state, tenant, key);
       if (!session) return null;
-      patchSession(state, session, patch);
+      const { expectedSessionId, expectedLifecycleRevision, ...changes } = patch;
+      if (
+        (expectedSessionId !== undefined && expectedSessionId !== session.sessionId) ||
+        (expectedLifecycleRevision !== undefined &&
+          expectedLifecycleRevision !== String(session.lifecycleRevision))
+      ) {
+        throw patchRefused("session-changed", key, patch);
+      }
+      if (labelTaken(state, tenant, session.agentId, key, patch.label))
+        throw patchRefused("label-taken", key, patch);
+      if (patch.pinned && (patch.archived ?? session.archived)) throw patchRefused("archived", key, patch);
+      patchSession(state, session, { ...changes, ...(patch.archived ? { pinned: false } : {}) });
       return sessionRecord(session);
     },
 
     reset: async (tenant, key, reason, requestId) => {
       const session = findSession(state, tenant, key);
       if (!session) return null;
-      const messageId = requestId === undefined ? undefined : `reset:${requestId}`;
+      const messageId = requestId === undefined ? undefined : resetMessageId(requestId);
       if (messageId !== undefined && session.rowsById.has(messageId)) return sessionRecord(session);
       resetSession(state, session, reason, messageId);
       return sessionRecord(session);
@@ -165,11 +180,19 @@ function listSessions(
   tenant: TenantId,
   query: SessionQuery,
 ): { sessions: StoredSession[]; total: number } {
-  const { agentId, activeWithinMs, search, archived, spawnedBy, limit, offset = 0, before } = query;
+  const { agentId, agentIds, sessionId, activeWithinMs, search, label, archived, pinned, spawnedBy } = query;
+  const { limit, offset = 0, before } = query;
   const words = search?.toLowerCase();
   const matching = Array.from(state.tenants.get(tenant)?.sessions.values() ?? [])
     .filter((session) => agentId === undefined || session.agentId === agentId)
+    .filter((session) => agentIds === undefined || agentIds.includes(session.agentId))
+    .filter((session) => sessionId === undefined || session.sessionId === sessionId)
+    .filter((session) => label === undefined || session.label === label)
     .filter((session) => archived === undefined || session.archived === archived)
+    .filter((session) => pinned === undefined || session.pinned === pinned)
+    .filter((session) => query.activeOnly !== true || session.queue.length > 0 || session.lease?.run != null)
+    .filter((session) => query.excludeSubagents !== true || laneOfSession(session.key) !== "subagent")
+    .filter((session) => query.excludeCron !== true || laneOfSession(session.key) !== "cron")
     .filter((session) => spawnedBy === undefined || session.spawnedBy === spawnedBy)
     .filter((session) => activeWithinMs === undefined || state.now() - session.updatedAt <= activeWithinMs)
     .filter((session) => words === undefined || searchText(session).includes(words))
@@ -177,6 +200,19 @@ function listSessions(
   const start = startOfPage(matching, before) + offset;
   return { sessions: matching.slice(start, start + limit), total: matching.length };
 }
+
+/** Whether another session of the agent has the label. */
+const labelTaken = (
+  state: MemoryStoreState,
+  tenant: TenantId,
+  agentId: AgentId,
+  key: SessionKey,
+  label: string | null | undefined,
+): boolean =>
+  label != null &&
+  Array.from(state.tenants.get(tenant)?.sessions.values() ?? []).some(
+    (other) => other.label === label && other.agentId === agentId && other.key !== key,
+  );
 
 /** After the session named; where it is unknown there is nothing after it. */
 function startOfPage(sessions: readonly StoredSession[], before: SessionKey | undefined): number {

@@ -11,10 +11,28 @@ const READ_CLOCK = `/* facts.clock */ SELECT extract(epoch FROM clock_timestamp(
 const READ_SERVER = `/* facts.server */
   SELECT current_setting('server_version') AS version,
          current_setting('server_version_num')::int AS number,
+         current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int AS connections,
+         current_setting('synchronous_commit') AS commit,
          pg_is_in_recovery() AS recovery`;
 // Released by `UNLOCK` on every path: behind a pooler the connection goes on to live with somebody else.
 const TRY_LOCK = `/* facts.try_lock */ SELECT pg_try_advisory_lock(hashtextextended($1, 0)) AS locked`;
 const UNLOCK = `/* facts.unlock */ SELECT pg_advisory_unlock(hashtextextended($1, 0))`;
+
+interface ServerRow {
+  readonly version: string;
+  readonly number: number;
+  readonly connections: number;
+  readonly commit: string;
+  readonly recovery: boolean;
+}
+
+const UNKNOWN_SERVER: ServerRow = {
+  version: "unknown",
+  number: 0,
+  connections: 0,
+  commit: "unknown",
+  recovery: false,
+};
 
 /**
  * Looks at a database with two short connections.
@@ -34,14 +52,16 @@ export async function postgresFacts(url: string, now: () => number = Date.now): 
   const [one, other] = [connect(), connect()];
   try {
     await Promise.all([one.connect(), other.connect()]);
-    const { rows } = await one.query<{ version: string; number: number; recovery: boolean }>(READ_SERVER);
-    const server = rows[0] ?? { version: "unknown", number: 0, recovery: false };
+    const { rows } = await one.query<ServerRow>(READ_SERVER);
+    const server = rows[0] ?? UNKNOWN_SERVER;
     const clock = await readClock(one, now);
     const migrations = await loadMigrations();
     return {
       version: server.version.split(" ")[0] ?? server.version,
       versionNumber: server.number,
       inRecovery: server.recovery,
+      maxConnections: server.connections,
+      synchronousCommit: server.commit,
       ...clock,
       schemaRevision: await schemaRevision(one),
       releaseRevision: migrations.at(-1)?.revision ?? 0,

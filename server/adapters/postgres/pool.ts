@@ -42,6 +42,8 @@ export function postgresPool(options: PostgresPoolOptions): Pool {
     connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
     idleTimeoutMillis: 30_000,
     keepAlive: true,
+    // What is asked for without waiting for an answer is sent without it as well (readOnce).
+    pipeline: true,
     types,
   });
   // An idle connection that dies is replaced at the next query; the error has nobody else to go to.

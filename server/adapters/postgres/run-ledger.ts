@@ -4,6 +4,7 @@ import type { SessionKey, TenantId, WorkerId } from "../../core/ids.ts";
 import type { Lane } from "../../core/lane.ts";
 import { LEASE_TTL_MS } from "../../core/lease.ts";
 import { MAX_FAILURES } from "../../core/run.ts";
+import { resetMessageId } from "../../core/transcript.ts";
 import type { LaneDemand } from "../../core/scaling.ts";
 import type {
   GrantRef,
@@ -74,6 +75,7 @@ const READY =
   "/* ledger.ready */ SELECT *, ready_since::text AS since FROM ready_sessions($1, $2, $3, $4, $5)";
 const WORKERS = "/* ledger.workers */ SELECT * FROM live_workers()";
 const ABORT = "/* ledger.abort */ SELECT * FROM abort_runs($1, $2, $3, $4)";
+const ABORT_BEFORE_RESET = "/* ledger.abort_before_reset */ SELECT * FROM abort_before_reset($1, $2, $3, $4)";
 const REDRIVE = "/* ledger.redrive */ SELECT * FROM redrive_run($1, $2)";
 const BY_ID = "/* ledger.by_id */ SELECT * FROM runs_by_id($1)";
 const BACKLOG = "/* ledger.backlog */ SELECT * FROM backlog()";
@@ -209,7 +211,14 @@ export function postgresRunLedger(options: PostgresRunLedgerOptions): RunLedger 
       return (await rows<WorkerRow>("list workers", WORKERS, [])).map(workerView);
     },
 
-    async abort(tenant, { runId, sessionKey, stopSubagents = false }) {
+    async abort(tenant, target) {
+      const { runId, sessionKey, stopSubagents = false } = target;
+      if (target.runId === undefined && target.beforeReset !== undefined) {
+        const values = [tenant, sessionKey, resetMessageId(target.beforeReset), stopSubagents];
+        return (await rows<AbortRow>("abort runs before a reset", ABORT_BEFORE_RESET, values)).map(
+          abortAnswer,
+        );
+      }
       const found = await rows<AbortRow>("abort runs", ABORT, [
         tenant,
         runId ?? null,

@@ -1,21 +1,31 @@
 import type pg from "pg";
 import { firstKeptSeqOf } from "../../core/compaction.ts";
 import type { SessionKey, TenantId } from "../../core/ids.ts";
-import type { SessionRecord } from "../../core/session.ts";
-import { resetMessage, type TranscriptMessage, type TranscriptRow } from "../../core/transcript.ts";
+import {
+  type PatchExpectations,
+  type PatchRefusal,
+  patchRefused,
+  type SessionPatch,
+  type SessionRecord,
+} from "../../core/session.ts";
+import {
+  resetMessage,
+  resetMessageId,
+  type TranscriptMessage,
+  type TranscriptRow,
+} from "../../core/transcript.ts";
 import type { Random } from "../../ports/random.ts";
 import {
   type LargeBody,
   type SealCandidate,
   type Segment,
-  type SessionQuery,
-  SESSIONS_COUNTED,
   type SessionStore,
 } from "../../ports/session-store.ts";
 import { excerptsOf } from "../../core/excerpt.ts";
 import { translated } from "./errors.ts";
 import { jsonbParameter } from "./json.ts";
 import { bodyColumns } from "./rows.ts";
+import { listSessions } from "./session-list.ts";
 import { SEAL_MAX_BYTES, SEAL_THRESHOLD_ROWS, SEGMENT_MAX_ROWS } from "./seal.ts";
 import {
   MESSAGE_COLUMNS,
@@ -27,7 +37,7 @@ import {
   sessionRecord,
   transcriptRow,
 } from "./session-rows.ts";
-import { atOneMoment, inTenant, type TenantQuery } from "./tenant-scope.ts";
+import { atOneMoment, inTenant, readOnce, type TenantQuery } from "./tenant-scope.ts";
 
 export interface PostgresSessionStoreOptions {
   readonly pool: pg.Pool;
@@ -39,33 +49,11 @@ const FROM_SESSIONS = `FROM sessions s JOIN session_leases l ON l.tenant_id = s.
 // Params: $1 tenant, $2 key.
 const GET = `/* sessions.get */ SELECT ${SESSION_COLUMNS} ${FROM_SESSIONS} WHERE s.tenant_id = $1 AND s.session_key = $2`;
 
-// Params: $1 tenant, $2 agent, $3 active within ms, $4 search, $5 archived, $6 page starts behind this session, $7 limit, $8 offset.
-const LIST_WHERE = `
-  WHERE s.tenant_id = $1
-    AND ($2::text IS NULL OR s.agent_id = $2)
-    AND ($3::float8 IS NULL OR s.updated_at >= clock_timestamp() - make_interval(secs => $3 / 1000))
-    AND ($4::text IS NULL OR strpos(lower(concat_ws(' ', s.session_key, s.label, s.derived_title)), lower($4)) > 0)
-    AND ($5::boolean IS NULL OR s.archived = $5)`;
-const LIST_PAGE = `
-    AND ($6::text IS NULL OR (s.updated_at, s.session_key) < (
-      SELECT b.updated_at, b.session_key FROM sessions b WHERE b.tenant_id = $1 AND b.session_key = $6))
-  ORDER BY s.updated_at DESC, s.session_key DESC LIMIT $7 OFFSET $8`;
-const LIST = `/* sessions.list */ SELECT ${SESSION_COLUMNS} ${FROM_SESSIONS} ${LIST_WHERE} ${LIST_PAGE}`;
-// Subagents of one session are found by their own index: few, however many sessions the tenant has. $9: the session.
-const LIST_CHILDREN = `/* sessions.children */ SELECT ${SESSION_COLUMNS} ${FROM_SESSIONS}
-  JOIN subagent_runs c ON c.tenant_id = s.tenant_id AND c.session_key = s.session_key AND c.requester_key = $9 ${LIST_WHERE} ${LIST_PAGE}`;
-// Params: as COUNT, $6 the session.
-const COUNT_CHILDREN = `/* sessions.count_children */ SELECT count(*) AS total FROM sessions s
-  JOIN subagent_runs c ON c.tenant_id = s.tenant_id AND c.session_key = s.session_key AND c.requester_key = $6 ${LIST_WHERE}`;
-// In the order of an index, so that it is read as far as the count goes and no further.
-const COUNT = `/* sessions.count */ SELECT count(*) AS total FROM (
-  SELECT FROM sessions s ${LIST_WHERE} ORDER BY s.updated_at DESC LIMIT ${SESSIONS_COUNTED}) x`;
-
 // Params: $1 tenant, $2 prefix, $3 first key behind all that begin with it, $4 limit.
 const WITH_PREFIX = `/* sessions.with_prefix */ SELECT ${SESSION_COLUMNS} ${FROM_SESSIONS}
   WHERE s.tenant_id = $1 AND s.session_key >= $2 AND s.session_key < $3 ORDER BY s.session_key LIMIT $4`;
 
-const PATCH = "/* sessions.patch */ SELECT patch_session($1, $2, $3) AS found";
+const PATCH = "/* sessions.patch */ SELECT change_session($1, $2, $3) AS outcome";
 const CREATE = "/* sessions.create */ SELECT create_session($1, $2, $3, $4, $5, $6) AS created";
 const POOL = "/* sessions.pool */ SELECT pool FROM tenants WHERE tenant_id = $1";
 const RESET = "/* sessions.reset */ SELECT reset_session_once($1, $2, $3, $4) AS reset";
@@ -110,7 +98,10 @@ interface Heads {
 /** SessionStore on PostgreSQL. Every statement runs under the row-level security of its tenant. */
 export function postgresSessionStore({ pool, random }: PostgresSessionStoreOptions): SessionStore {
   return {
-    get: (tenant, key) => inTenant(pool, tenant, "read a session", (query) => getSession(query, tenant, key)),
+    async get(tenant, key) {
+      const [row] = await readOnce<SessionRow>(pool, tenant, "read a session", GET, [tenant, key]);
+      return row ? sessionRecord(row) : null;
+    },
 
     list: (tenant, query) =>
       atOneMoment(pool, tenant, "list sessions", (run) => listSessions(run, tenant, query)),
@@ -127,23 +118,21 @@ export function postgresSessionStore({ pool, random }: PostgresSessionStoreOptio
         const values = [tenant, key, agentId, sessionId, createdVia, found.rows[0]?.pool ?? "shared"];
         const { rows } = await query<{ created: boolean }>(CREATE, values);
         const created = rows[0]?.created ?? false;
-        if (created && Object.keys(patch).length > 0)
-          await query(PATCH, [tenant, key, jsonbParameter(patch)]);
+        if (created && Object.keys(patch).length > 0) await patchSession(query, tenant, key, patch);
         return { session: (await getSession(query, tenant, key)) as SessionRecord, created };
       }),
 
     patch: (tenant, key, patch) =>
-      inTenant(pool, tenant, "change a session", async (query) => {
-        const { rows } = await query<{ found: boolean }>(PATCH, [tenant, key, jsonbParameter(patch)]);
-        return rows[0]?.found ? getSession(query, tenant, key) : null;
-      }),
+      inTenant(pool, tenant, "change a session", async (query) =>
+        (await patchSession(query, tenant, key, patch)) ? getSession(query, tenant, key) : null,
+      ),
 
     reset: (tenant, key, reason, requestId) =>
       inTenant(pool, tenant, "reset a session", async (query) => {
         const { rows } = await query<{ reset: boolean }>(RESET, [
           tenant,
           key,
-          `reset:${requestId ?? random.uuid()}`,
+          resetMessageId(requestId ?? random.uuid()),
           JSON.stringify(resetMessage(reason, Date.now())),
         ]);
         return rows[0]?.reset ? getSession(query, tenant, key) : null;
@@ -285,33 +274,18 @@ async function getSession(
   return rows[0] ? sessionRecord(rows[0]) : null;
 }
 
-const CENTURY_MS = 100 * 365 * 86_400_000;
-
-async function listSessions(
+/** @returns whether there is such a session @throws HAError REQUEST_INVALID where the patch is refused */
+async function patchSession(
   query: TenantQuery,
   tenant: TenantId,
-  { agentId, activeWithinMs, search, archived, spawnedBy, before, limit, offset = 0 }: SessionQuery,
-): Promise<{ sessions: SessionRecord[]; total: number }> {
-  // What is longer than a timestamp reaches back is of all time.
-  const within = activeWithinMs === undefined || activeWithinMs > CENTURY_MS ? null : activeWithinMs;
-  const filter = [tenant, agentId ?? null, within, search ?? null, archived ?? null];
-  // One row more than asked for tells whether there is more.
-  const page = [...filter, before ?? null, limit + 1, offset];
-  const { rows } =
-    spawnedBy === undefined
-      ? await query<SessionRow>(LIST, page)
-      : await query<SessionRow>(LIST_CHILDREN, [...page, spawnedBy]);
-  const sessions = rows.slice(0, limit).map(sessionRecord);
-  const reached = offset + rows.length;
-  const isLastPage = before === undefined && rows.length <= limit && (rows.length > 0 || offset === 0);
-  if (isLastPage) return { sessions, total: reached };
-  const counted =
-    spawnedBy === undefined
-      ? await query<{ total: number }>(COUNT, filter)
-      : await query<{ total: number }>(COUNT_CHILDREN, [...filter, spawnedBy]);
-  const total = counted.rows[0]?.total ?? 0;
-  // Behind an offset past the end there is nothing that would tell of more.
-  return { sessions, total: rows.length > 0 ? Math.max(total, reached) : total };
+  key: SessionKey,
+  patch: SessionPatch & PatchExpectations,
+): Promise<boolean> {
+  const values = [tenant, key, jsonbParameter(patch)];
+  const { rows } = await query<{ outcome: "changed" | "missing" | PatchRefusal }>(PATCH, values);
+  const outcome = rows[0]?.outcome ?? "missing";
+  if (outcome === "changed" || outcome === "missing") return outcome === "changed";
+  throw patchRefused(outcome, key, patch);
 }
 
 async function readHeads(query: TenantQuery, tenant: TenantId, key: SessionKey): Promise<Heads | null> {

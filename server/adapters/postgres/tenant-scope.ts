@@ -10,7 +10,6 @@ export type TenantQuery = <Row extends pg.QueryResultRow>(
 
 /**
  * Runs `work` in a transaction of one tenant. The setting is local to it, so a pooled connection carries nothing over.
- * The three round trips are sent without waiting for one another where `work` asks for a single query.
  */
 export function inTenant<T>(
   pool: pg.Pool,
@@ -34,6 +33,36 @@ export function atOneMoment<T>(
   return scoped(pool, tenant, doing, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", work);
 }
 
+/**
+ * As `inTenant` for a single statement that reads: beginning, statement and end are sent without waiting for one another.
+ * For what clients ask for all the time.
+ */
+export function readOnce<Row extends pg.QueryResultRow>(
+  pool: pg.Pool,
+  tenant: TenantId,
+  doing: string,
+  text: string,
+  values: unknown[],
+): Promise<Row[]> {
+  return translated(doing, async () => {
+    const client = await pool.connect();
+    const { stream } = client.connection;
+    stream.cork(); // one packet, one call of the kernel
+    const begun = client.query(`BEGIN; ${scopeOf(client, tenant)}`);
+    const read = client.query<Row>(text, values);
+    const ended = client.query("COMMIT"); // rolls back where the statement failed
+    stream.uncork();
+    const [before, , after] = await Promise.allSettled([begun, read, ended]);
+    const broken = [before, after].find((one) => one.status === "rejected");
+    client.release(broken?.reason as Error | undefined);
+    await Promise.all([begun, ended]);
+    return (await read).rows;
+  });
+}
+
+const scopeOf = (client: pg.PoolClient, tenant: TenantId): string =>
+  `SET LOCAL openclaw_ha.tenant = ${client.escapeLiteral(tenant)}`;
+
 function scoped<T>(
   pool: pg.Pool,
   tenant: TenantId,
@@ -46,7 +75,7 @@ function scoped<T>(
     let broken: Error | undefined;
     try {
       // One simple-protocol message: begins and scopes in one round trip.
-      await client.query(`${begin}; SET LOCAL openclaw_ha.tenant = ${client.escapeLiteral(tenant)}`);
+      await client.query(`${begin}; ${scopeOf(client, tenant)}`);
       const result = await work((text, values) => client.query(text, values));
       await client.query("COMMIT");
       return result;

@@ -13,8 +13,8 @@ export interface InstanceDeps {
   readonly records: InstanceRecords;
   readonly clock: Clock;
   readonly logger: Logger;
-  /** The program and its own arguments; an instance's follow. */
-  readonly program: { readonly command: string; readonly args: readonly string[] };
+  /** The program of a checkout and its own arguments; an instance's follow. Null: the one that this process runs from. */
+  programOf(root: string | null): { readonly command: string; readonly args: readonly string[] };
   /** Environment below that of each instance: PATH, HOME, proxies. */
   readonly baseEnv: Readonly<Record<string, string>>;
   logFile(id: string): string;
@@ -59,10 +59,12 @@ const SILENT_PROBES = 3;
 /** A process that nobody supervised since its first moments has hardly anything to drain. */
 const UNRECORDED_GRACE_MS = 2_000;
 
-/** Order of keys does not count. */
+/** Order of keys does not count. A program that no upgrade has brought is not told apart from any other. */
 export function revisionOf(spec: InstanceSpec): string {
   const env = Object.entries(spec.env).sort(([a], [b]) => (a < b ? -1 : 1));
-  const what = JSON.stringify([spec.args, env, spec.url ?? null]);
+  const { program } = spec;
+  const upgraded = program === undefined || program.revision === "" ? [] : [program.root, program.revision];
+  const what = JSON.stringify([spec.args, env, spec.url ?? null, ...upgraded]);
   return createHash("sha256").update(what).digest("hex").slice(0, 16);
 }
 
@@ -97,10 +99,11 @@ export function keepInstance(spec: InstanceSpec, deps: InstanceDeps): KeptInstan
       if (adopted !== null) return adopted;
     }
     await deps.beforeStart(spec);
+    const program = deps.programOf(spec.program?.root ?? null);
     const started = await processes.start({
       name: spec.id,
-      command: deps.program.command,
-      args: [...deps.program.args, ...spec.args],
+      command: program.command,
+      args: [...program.args, ...spec.args],
       env: { ...deps.baseEnv, ...spec.env },
       logFile: deps.logFile(spec.id),
       outliveParent: true,

@@ -41,7 +41,7 @@ async function machine() {
       records,
       clock: systemClock,
       logger: recordingLogger(),
-      program: { command: process.execPath, args: ["--input-type=module", "-e"] },
+      programOf: () => ({ command: process.execPath, args: ["--input-type=module", "-e"] }),
       baseEnv: {},
       logFile,
       beforeStart: async () => {},

@@ -11,10 +11,14 @@ export interface ProcessProvisionerOptions extends Omit<InstanceDeps, "onChange"
   readonly graceMs: number;
   /** Longest to wait for a replaced instance to be ready before the next of its pool is replaced. */
   readonly replaceReadyMs: number;
+  /** How long a replaced instance must have been ready before the next one is replaced; default 0. */
+  readonly settleMs?: number;
 }
 
 /** Provisioner over processes of this machine, with what its supervisor needs beyond the port. */
 export interface ProcessProvisioner extends Provisioner {
+  /** `onReplace` is told of each instance that is about to be replaced. */
+  apply(specs: readonly InstanceSpec[], onReplace?: (id: string) => void): Promise<void>;
   /** Instances that crashed and are not ready yet. */
   troubles(): InstanceTrouble[];
   /** Instances that a record names, kept or not. */
@@ -90,16 +94,29 @@ export function processProvisioner(options: ProcessProvisionerOptions): ProcessP
     }
   }
 
+  /** A process may say that it is ready and end a moment later. */
+  async function staysReady(instance: KeptInstance): Promise<boolean> {
+    const { settleMs = 0 } = options;
+    if (settleMs === 0) return true;
+    const { pid } = instance.view();
+    await options.clock.sleep(settleMs);
+    return instance.view().pid === pid && instance.view().state === "ready";
+  }
+
   async function replace(old: KeptInstance, spec: InstanceSpec): Promise<void> {
     await old.stop(options.graceMs);
-    if (await untilReady(keep(spec))) return;
+    const instance = keep(spec);
+    if ((await untilReady(instance)) && (await staysReady(instance))) return;
     throw new HAError("STORE_UNAVAILABLE", `${spec.id} did not become ready after it was replaced`, {
       instance: spec.id,
       hint: `see \`openclaw-ha logs ${spec.id}\``,
     });
   }
 
-  async function applyNow(specs: readonly InstanceSpec[]): Promise<void> {
+  async function applyNow(
+    specs: readonly InstanceSpec[],
+    onReplace: (id: string) => void = () => {},
+  ): Promise<void> {
     const wanted = new Map(specs.map((spec) => [spec.id, spec]));
     const missing = specs.filter((spec) => !kept.has(spec.id));
     const started = missing.map(keep);
@@ -110,7 +127,9 @@ export function processProvisioner(options: ProcessProvisionerOptions): ProcessP
     await Promise.all(started.map(firstStart));
     for (const spec of specs) {
       const instance = kept.get(spec.id);
-      if (instance !== undefined && instance.revision() !== revisionOf(spec)) await replace(instance, spec);
+      if (instance === undefined || instance.revision() === revisionOf(spec)) continue;
+      onReplace(spec.id);
+      await replace(instance, spec);
     }
   }
 
@@ -125,7 +144,7 @@ export function processProvisioner(options: ProcessProvisionerOptions): ProcessP
   }
 
   return {
-    apply: (specs) => inTurn(() => applyNow(specs)),
+    apply: (specs, onReplace) => inTurn(() => applyNow(specs, onReplace)),
     async list() {
       return [...kept.values()].map((instance): InstanceView => instance.view());
     },

@@ -3,13 +3,16 @@ import { startTestRedis } from "../../testing/services.ts";
 import { redisFacts } from "./facts.ts";
 
 describe("redisFacts", () => {
-  it("tells version and eviction policy", async () => {
+  it("tells version, eviction policy, memory and persistence", async () => {
     const redis = await startTestRedis();
     onTestFinished(() => redis.stop());
     expect(await redisFacts(redis.url)).toEqual({
       version: expect.stringMatching(/^\d+\.\d+/),
       evictionPolicy: expect.stringMatching(/./),
       roundTripMs: expect.any(Number),
+      usedMemoryBytes: expect.any(Number),
+      maxMemoryBytes: expect.any(Number),
+      persistence: { kinds: [], failed: false },
     });
   });
 

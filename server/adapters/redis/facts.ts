@@ -24,10 +24,28 @@ export async function redisFacts(url: string): Promise<RedisFacts> {
     const roundTripMs = performance.now() - started;
     const info = await client.info("server");
     const memory = await client.info("memory");
+    const persistence = await client.info("persistence");
+    // A managed Redis may not let itself be asked; it takes care of its disk itself then.
+    const saves = await client.config("GET", "save").then(
+      (answer) => answer[1] ?? "",
+      () => "",
+    );
     return {
       // Valkey tells the Redis release that it is compatible with beside its own.
       version: field(info, "redis_version") || "0",
       evictionPolicy: field(memory, "maxmemory_policy"),
+      usedMemoryBytes: Number(field(memory, "used_memory")),
+      maxMemoryBytes: Number(field(memory, "maxmemory")),
+      persistence: {
+        kinds: [
+          ...(field(persistence, "aof_enabled") === "1" ? ["AOF"] : []),
+          ...(saves === "" ? [] : ["RDB"]),
+        ],
+        failed:
+          (saves !== "" && field(persistence, "rdb_last_bgsave_status") === "err") ||
+          (field(persistence, "aof_enabled") === "1" &&
+            field(persistence, "aof_last_write_status") === "err"),
+      },
       roundTripMs,
     };
   } catch (error) {

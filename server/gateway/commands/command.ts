@@ -27,6 +27,8 @@ export interface CommandReply {
   readonly patch?: SessionPatch;
   /** What is left to be answered by the model once the command has done its part: `/new` with a text. */
   readonly message?: string;
+  /** The message is a compaction for a worker to make in the session's order, with what its summary is to keep. */
+  readonly compact?: { readonly instructions: string };
   /** No row and no event: the acknowledgement is the whole answer. */
   readonly silent?: boolean;
   /** Fields of the acknowledgement beside those of every send. */

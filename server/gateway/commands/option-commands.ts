@@ -1,8 +1,9 @@
 import { type AgentSpec, findAgent, findModel } from "../../core/catalog.ts";
 import type { SessionRecord } from "../../core/session.ts";
 import { agentOfSessionKey } from "../../core/session-key.ts";
+import { thinkingLevelOf, thinkingLevelsOf } from "../../core/thinking.ts";
 import { unknownModel } from "../accept-run.ts";
-import { modelInUse, thinkingLevelsOf } from "../projection/catalog.ts";
+import { modelInUse } from "../projection/catalog.ts";
 import type { CommandReply, CommandRequest, SlashCommand } from "./command.ts";
 
 /** The session as it stands, and its agent. */
@@ -52,17 +53,18 @@ async function think(request: CommandRequest): Promise<CommandReply> {
   const levels = thinkingLevelsOf(modelInUse(catalog, agent, session).spec);
   const options = ["default", ...levels].join(", ");
   const byDefault = agent?.thinkingLevel ?? "off";
-  const wanted = request.args.toLowerCase();
-  if (wanted === "") {
+  const asked = request.args.toLowerCase();
+  if (asked === "") {
     return {
       text: `Current thinking level: ${session?.thinkingLevel ?? byDefault}.\nOptions: ${options}.`,
     };
   }
-  if (wanted === "default") {
+  if (asked === "default") {
     return { text: `Thinking level reset to default (${byDefault}).`, patch: { thinkingLevel: null } };
   }
-  if (!levels.includes(wanted)) {
-    return { text: `Unrecognized thinking level "${wanted.slice(0, 80)}". Valid levels: ${options}.` };
+  const wanted = thinkingLevelOf(asked);
+  if (wanted === null || !levels.includes(wanted)) {
+    return { text: `Unrecognized thinking level "${asked.slice(0, 80)}". Valid levels: ${options}.` };
   }
   const text = wanted === "off" ? "Thinking disabled." : `Thinking level set to ${wanted}.`;
   return { text, patch: { thinkingLevel: wanted } };

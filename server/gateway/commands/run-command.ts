@@ -1,6 +1,6 @@
 import { HAError } from "../../core/errors.ts";
 import { runId as asRunId, type SessionKey } from "../../core/ids.ts";
-import type { RunRecord } from "../../core/run.ts";
+import type { RunOptions, RunRecord } from "../../core/run.ts";
 import type { RunEvent } from "../../core/run-event.ts";
 import { laneOfSession } from "../../core/lane.ts";
 import { agentOfSessionKey } from "../../core/session-key.ts";
@@ -25,7 +25,12 @@ export type CommandOutcome =
       readonly tell: () => void;
     }
   /** The command has done its part; this text is left for the model. */
-  | { readonly kind: "message"; readonly message: string };
+  | {
+      readonly kind: "message";
+      readonly message: string;
+      /** What the run is to do with it beside the request's own options. */
+      readonly options: Pick<RunOptions, "compact">;
+    };
 
 /**
  * Answers a message that is a command, without a model and beside whatever the session is doing. Null: an ordinary
@@ -46,7 +51,10 @@ export async function runCommand(
   const reply: CommandReply = seen
     ? { text: "" }
     : await found.command.run({ call, sessionKey, idempotencyKey, args: found.args });
-  if (reply.message !== undefined) return { kind: "message", message: reply.message };
+  if (reply.message !== undefined) {
+    const options = reply.compact === undefined ? {} : { compact: reply.compact };
+    return { kind: "message", message: reply.message, options };
+  }
 
   const request: AnswerRequest = {
     tenant,

@@ -22,6 +22,9 @@ async function startAnew(
   return { text: reason === "new" ? "✅ New session started." : "✅ Session reset." };
 }
 
+/** What a compaction's row says. */
+export const compactMessage = (instructions: string): string => `/compact ${instructions}`.trim();
+
 const TEXT = [{ name: "message", description: "First message of the new history", type: "string" }] as const;
 
 /** OpenClaw takes these for a wish to stop, whatever the session is doing. */
@@ -53,8 +56,8 @@ export const sessionCommands: readonly SlashCommand[] = [
     description: "Compact the session context.",
     category: "session",
     args: [{ name: "instructions", description: "What the summary must keep", type: "string" }],
-    // A run like any other, executed by a worker in its turn (compact-instructions.ts).
-    run: async ({ args }) => ({ text: "", message: `/compact ${args}`.trim() }),
+    // It needs a model and the session's lease, and so it is a run: idempotent, in the session's order, resumed by others.
+    run: async ({ args }) => ({ text: "", message: compactMessage(args), compact: { instructions: args } }),
   },
   {
     name: "stop",

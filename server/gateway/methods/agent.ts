@@ -1,8 +1,9 @@
 import { z } from "zod";
 import { HAError } from "../../core/errors.ts";
-import { runId as asRunId } from "../../core/ids.ts";
+import { runId as asRunId, type SessionKey } from "../../core/ids.ts";
 import type { RunOptions } from "../../core/run.ts";
 import { isEnded } from "../../core/run-state.ts";
+import { THINKING_LEVELS, thinkingLevelOf } from "../../core/thinking.ts";
 import { resolveSession } from "../accept-run.ts";
 import { attachmentsParam, readAttachments } from "../attachments.ts";
 import { runCommand } from "../commands/run-command.ts";
@@ -22,6 +23,8 @@ const agentParams = z.object({
   message: text,
   idempotencyKey: z.string().min(1).max(256),
   sessionKey: z.string().max(512).optional(),
+  sessionId: z.string().max(256).optional(),
+  to: z.string().max(512).optional(),
   agentId: z.string().optional(),
   model: z.string().optional(),
   provider: z.string().optional(),
@@ -104,14 +107,8 @@ export const agentMethods: readonly Method[] = [
  */
 async function runAgent(call: Call, params: z.infer<typeof agentParams>): Promise<unknown> {
   const { gateway, tenant, connection, hub } = call;
-  const { catalog } = gateway;
   checkWaits(call);
-  const agent = resolveAgent(catalog, params);
-  const sessionKey = resolveSession(
-    catalog,
-    params.sessionKey ?? `agent:${agent.id}:${catalog.mainKey}`,
-    params.agentId,
-  );
+  const sessionKey = await targetOf(call, params);
   const attachments = readAttachments(params.attachments);
   const command =
     attachments.length === 0
@@ -129,7 +126,7 @@ async function runAgent(call: Call, params: z.infer<typeof agentParams>): Promis
           sent: params.message,
           traceparent: call.traceparent,
           attachments,
-          options: optionsOf(params, connection.id),
+          options: { ...optionsOf(params, connection.id), ...command?.options },
         });
   const { runId, agentId, status } = run;
   if (isEnded(status)) return finalAnswer(run, endOfRecord({ ...run, status }));
@@ -140,16 +137,40 @@ async function runAgent(call: Call, params: z.infer<typeof agentParams>): Promis
   return end === null ? undefined : finalAnswer(run, end);
 }
 
+/**
+ * The session of a request: named by its key, by its id, or by whom it is to. That may be a key as well; anybody else
+ * writes to the main session, because a pool has no channels whose groups have sessions of their own. An id that no
+ * session has is a new session's, which is found by that id again.
+ */
+async function targetOf({ gateway, tenant }: Call, params: z.infer<typeof agentParams>): Promise<SessionKey> {
+  const { catalog } = gateway;
+  const [id, to] = [params.sessionId?.trim() ?? "", params.to?.trim() ?? ""];
+  const key = params.sessionKey ?? (id === "" && /^agent:/i.test(to) ? to : undefined);
+  if (key !== undefined) return resolveSession(catalog, key, params.agentId);
+  const agent = resolveAgent(catalog, params);
+  if (id === "") return resolveSession(catalog, `agent:${agent.id}:${catalog.mainKey}`);
+  const agentId = params.agentId === undefined ? undefined : agent.id;
+  const { sessions } = await gateway.sessions.list(tenant, { sessionId: id, agentId, limit: 1 });
+  return sessions[0]?.key ?? resolveSession(catalog, `agent:${agent.id}:explicit:${id}`);
+}
+
 function optionsOf(params: z.infer<typeof agentParams>, connId: string): RunOptions {
   const { model, provider, thinking, timeout } = params;
   return {
     ...(model === undefined
       ? {}
       : { model: provider === undefined || model.includes("/") ? model : `${provider}/${model}` }),
-    ...(thinking === undefined ? {} : { thinking }),
+    ...(thinking === undefined ? {} : { thinking: levelOf(thinking) }),
     ...(timeout === undefined || timeout === 0 ? {} : { timeoutMs: timeout * 1_000 }),
     requesterConnId: connId,
   };
+}
+
+/** @throws HAError REQUEST_INVALID for a word that is no level; one that the model lacks is the worker's to leave out */
+function levelOf(thinking: string): string {
+  const level = thinkingLevelOf(thinking);
+  if (level !== null) return level;
+  throw new HAError("REQUEST_INVALID", `Invalid thinking level. Use one of: ${THINKING_LEVELS.join(", ")}.`);
 }
 
 function finalAnswer(run: { readonly runId: string; readonly sessionKey: string }, end: RunEnd): unknown {

@@ -42,7 +42,11 @@ export const catalogMethods: readonly Method[] = [
   method({
     name: "commands.list",
     scope: "operator.read",
-    params: forAgent.extend({ includeArgs: z.boolean().optional() }),
+    // Every command is there for text and for native clients.
+    params: forAgent.extend({
+      includeArgs: z.boolean().optional(),
+      scope: z.enum(["text", "native", "both"]).optional(),
+    }),
     handle: ({ gateway }, { includeArgs = true, ...params }) => {
       resolveAgent(gateway.catalog, params);
       return { commands: commandsList(gateway.commands.list, includeArgs) };

@@ -63,6 +63,7 @@ export async function send(
     ...(params.timeoutMs === undefined || params.timeoutMs === 0 ? {} : { timeoutMs: params.timeoutMs }),
     requesterConnId: connection.id,
     ...(connection.client === null ? {} : { sender: connection.client.id }),
+    ...command?.options,
   };
   const { run, made } = await gateway.acceptor.accept({
     tenant,

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { resolveSession } from "../accept-run.ts";
+import { compactMessage } from "../commands/session-commands.ts";
 import { checkWaits, waitForEnd } from "../wait-for-end.ts";
 import { keyParam } from "./sessions-read.ts";
 import { method, type Method } from "./registry.ts";
@@ -21,16 +22,17 @@ export const compactMethods: readonly Method[] = [
       const { gateway, tenant, connection, hub } = call;
       checkWaits(call);
       const key = resolveSession(gateway.catalog, params.key, params.agentId);
+      const instructions = params.instructions?.trim() ?? "";
       const answer = { ok: true, key, compacted: false };
       if ((await gateway.sessions.get(tenant, key)) === null) return { ...answer, reason: "no sessionId" };
       const { run, made } = await gateway.acceptor.accept({
         tenant,
         sessionKey: key,
         idempotencyKey: params.idempotencyKey ?? gateway.random.uuid(),
-        message: `/compact ${params.instructions ?? ""}`.trim(),
+        message: compactMessage(instructions),
         traceparent: call.traceparent,
         attachments: [],
-        options: { requesterConnId: connection.id },
+        options: { requesterConnId: connection.id, compact: { instructions } },
       });
       hub.track(run, connection, made);
       if ((await waitForEnd(call, run.runId, { timeoutMs: null, lookUp: true })) === null) return undefined;

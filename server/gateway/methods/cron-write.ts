@@ -5,7 +5,6 @@ import { HAError } from "../../core/errors.ts";
 import { changedNotice, startedNotice } from "../../cron/notices.ts";
 import { manualOccurrence } from "../../cron/occurrence.ts";
 import { nextRunAfter } from "../../cron/schedule.ts";
-import type { CronNotice } from "../../core/run-event.ts";
 import {
   checkedSchedule,
   cronDefinition,
@@ -17,6 +16,7 @@ import {
 import { configRevision, cronJobView, deliveryPreview } from "../projection/cron-job.ts";
 import { readParams } from "../protocol/params.ts";
 import { byId, jobIdParam, jobOf, notFound } from "./cron-read.ts";
+import { tell } from "./notices.ts";
 import { type Call, method, type Method } from "./registry.ts";
 
 /** How often a change is tried on what another one has changed meanwhile. */
@@ -182,8 +182,3 @@ function nextRun(job: CronJob, definition: CronDefinition, at: number): number |
 }
 
 const localZone = (): string => Intl.DateTimeFormat().resolvedOptions().timeZone;
-
-/** Tells all gateways; where the bus is away, at least this one's connections hear of it. */
-function tell(call: Call, notice: CronNotice): void {
-  call.gateway.bus.notify(call.tenant, notice).catch(() => call.hub.onNotice(notice));
-}

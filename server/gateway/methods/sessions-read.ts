@@ -4,11 +4,12 @@ import type { SessionKey } from "../../core/ids.ts";
 import type { SessionRecord } from "../../core/session.ts";
 import { agentOfSessionKey } from "../../core/session-key.ts";
 import { messageText } from "../../core/transcript.ts";
+import type { SessionQuery } from "../../ports/session-store.ts";
 import { resolveSession } from "../accept-run.ts";
 import { defaultsOf } from "../projection/catalog.ts";
 import { sessionRow } from "../projection/session-row.ts";
 import { wireMessage } from "../projection/transcript-row.ts";
-import { count, sessionKeyText } from "../protocol/params.ts";
+import { count, labelText, sessionKeyText, text } from "../protocol/params.ts";
 import { readHistory } from "../read-history.ts";
 import { resolveAgent } from "./params.ts";
 import { type Call, method, type Method } from "./registry.ts";
@@ -26,12 +27,44 @@ const listParams = z.object({
   offset: count.optional(),
   agentId: z.string().optional(),
   activeMinutes: z.int().min(1).optional(),
+  activeOnly: z.boolean().optional(),
   search: z.string().max(512).optional(),
+  label: labelText.optional(),
   spawnedBy: sessionKeyText.optional(),
   archived: z.union([z.boolean(), z.literal("all")]).optional(),
+  pinned: z.boolean().optional(),
+  excludeSubagents: z.boolean().optional(),
+  excludeCron: z.boolean().optional(),
+  configuredAgentsOnly: z.boolean().optional(),
+  sortBy: z.enum(["updatedAt", "lastInteractionAt", "activity"]).optional(),
   includeDerivedTitles: z.boolean().optional(),
   includeLastMessage: z.boolean().optional(),
+  // What no session of a pool has: asked for, nothing is found. An empty group means sessions without one.
+  group: z.string().max(512).optional(),
+  projectId: text.optional(),
+  workspaceDir: text.optional(),
+  boardFace: z.enum(["chat", "dashboard"]).optional(),
+  hasBoard: z.boolean().optional(),
+  creatorId: text.optional(),
+  ownerId: text.optional(),
+  profileRelation: z.looseObject({}).optional(),
+  involvingProfileId: text.optional(),
 });
+type ListParams = z.infer<typeof listParams>;
+
+/** Whether a list is narrowed by something that no session of a pool has: projects, boards, groups, people. */
+const asksForAbsent = (params: ListParams): boolean =>
+  [
+    params.projectId,
+    params.workspaceDir,
+    params.boardFace,
+    params.creatorId,
+    params.ownerId,
+    params.profileRelation,
+    params.involvingProfileId,
+  ].some((one) => one !== undefined) ||
+  params.hasBoard === true ||
+  (params.group ?? "") !== "";
 
 /** Lists and looks; nothing here changes a session. */
 export const sessionReadMethods: readonly Method[] = [
@@ -117,21 +150,31 @@ export const sessionReadMethods: readonly Method[] = [
   }),
 ];
 
-async function listSessions(call: Call, params: z.infer<typeof listParams>): Promise<unknown> {
+async function listSessions(call: Call, params: ListParams): Promise<unknown> {
   const { gateway, tenant } = call;
   const { catalog, clock } = gateway;
   const limit = Math.min(params.limit ?? LIST_LIMIT, LIST_LIMIT_MAX);
   const offset = params.offset ?? 0;
   const agent = params.agentId === undefined ? undefined : resolveAgent(catalog, params);
-  const { sessions, total } = await gateway.sessions.list(tenant, {
+  const search = params.search?.trim();
+  const query: SessionQuery = {
     limit,
     offset,
     agentId: agent?.id,
+    agentIds: params.configuredAgentsOnly && !agent ? catalog.agents.map(({ id }) => id) : undefined,
     activeWithinMs: params.activeMinutes === undefined ? undefined : params.activeMinutes * 60_000,
-    search: params.search,
+    activeOnly: params.activeOnly,
+    search: search === "" ? undefined : search,
+    label: params.label?.trim(),
     archived: params.archived === "all" ? undefined : (params.archived ?? false),
+    pinned: params.pinned,
+    excludeSubagents: params.excludeSubagents,
+    excludeCron: params.excludeCron,
     spawnedBy: params.spawnedBy === undefined ? undefined : resolveSession(catalog, params.spawnedBy),
-  });
+  };
+  const { sessions, total } = asksForAbsent(params)
+    ? { sessions: [], total: 0 }
+    : await gateway.sessions.list(tenant, query);
   const now = clock.now();
   const options = {
     derivedTitles: params.includeDerivedTitles ?? false,
@@ -169,6 +212,6 @@ async function preview(
   if (session === null) return { key, status: "missing", items: [] };
   const items = messages
     .map(({ message }) => ({ role: message.role, text: messageText(message).slice(0, maxChars) }))
-    .filter(({ text }) => text !== "");
+    .filter((item) => item.text !== "");
   return { key, status: items.length === 0 ? "empty" : "ok", items };
 }

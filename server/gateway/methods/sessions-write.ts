@@ -1,11 +1,19 @@
 import { z } from "zod";
-import { findModel } from "../../core/catalog.ts";
+import { findAgent, findModel } from "../../core/catalog.ts";
 import { HAError } from "../../core/errors.ts";
-import { runId as asRunId } from "../../core/ids.ts";
+import { type AgentId, runId as asRunId, type SessionKey } from "../../core/ids.ts";
 import { QUEUE_MODES } from "../../core/queue-mode.ts";
-import type { SessionPatch, SessionRecord } from "../../core/session.ts";
+import {
+  type PatchExpectations,
+  patchRefused,
+  type SessionPatch,
+  type SessionRecord,
+} from "../../core/session.ts";
+import { agentOfSessionKey } from "../../core/session-key.ts";
+import { thinkingLevelOf, thinkingLevelsOf } from "../../core/thinking.ts";
 import { stopRuns } from "../abort-runs.ts";
 import { resolveSession, unknownModel } from "../accept-run.ts";
+import { modelInUse } from "../projection/catalog.ts";
 import { isMainSession, sessionEntry, sessionResolved } from "../projection/session-row.ts";
 import { createSession, resetSession } from "../reset-session.ts";
 import { sessionKeyText, text } from "../protocol/params.ts";
@@ -36,24 +44,19 @@ const patchParams = keyParam.extend({
   expectedLifecycleRevision: text.max(64).optional(),
 });
 
-/** Fields that a person changes of a conversation while using it; the others are an operator's. */
-const WRITE_FIELDS: ReadonlySet<string> = new Set([
-  "key",
-  "agentId",
-  "label",
-  "model",
-  "thinkingLevel",
-  "archived",
-  "pinned",
-  "unread",
-  "expectedMarkedUnreadAt",
-  "expectedSessionId",
-  "expectedLifecycleRevision",
-]);
+/** Fields that a person changes of a conversation while using it, as OpenClaw has them; the others are an operator's. */
+const WRITE_FIELDS: ReadonlySet<string> = new Set(
+  (
+    "key agentId expectedSessionId expectedLifecycleRevision expectedPermissionMode expectedMarkedUnreadAt label autoLabel " +
+    "icon color category boardFace boardPresentation pinned archived unread model agentRuntime thinkingLevel fastMode permissionMode"
+  ).split(" "),
+);
 
 function patchScope(params: unknown): Scope {
-  const fields = typeof params === "object" && params !== null ? Object.keys(params) : [];
-  return fields.every((field) => WRITE_FIELDS.has(field)) ? "operator.write" : "operator.admin";
+  const fields = typeof params === "object" && params !== null ? Object.entries(params) : [];
+  const isWrite = ([field, value]: readonly [string, unknown]): boolean =>
+    WRITE_FIELDS.has(field) && !(field === "permissionMode" && value === "full");
+  return fields.every(isWrite) ? "operator.write" : "operator.admin";
 }
 
 type PatchFields = z.infer<z.ZodObject<typeof patchFields>>;
@@ -76,7 +79,7 @@ export const sessionWriteMethods: readonly Method[] = [
         params.key === undefined
           ? resolveSession(catalog, `agent:${resolveAgent(catalog, params).id}:dashboard:${random.uuid()}`)
           : resolveSession(catalog, params.key, params.agentId);
-      const patch = checkedPatch(call, params);
+      const patch = checkedPatch(call, agentOfSessionKey(key), null, params);
       const { session, created } = await createSession(call, key, patch);
       if (created) tellSession(call, key, "create");
       const answer = {
@@ -104,35 +107,28 @@ export const sessionWriteMethods: readonly Method[] = [
     async handle(call, params) {
       const { gateway, tenant } = call;
       const key = resolveSession(gateway.catalog, params.key, params.agentId);
-      const patch = { ...checkedPatch(call, params), ...unreadPatch(params) };
+      const session = await gateway.sessions.get(tenant, key);
+      if (params.archived !== undefined) checkArchive(call, key, session, params);
+      const patch = {
+        ...checkedPatch(call, agentOfSessionKey(key), session, params),
+        ...unreadPatch(params),
+      };
       const { expectedSessionId, expectedLifecycleRevision } = params;
-      if (expectedSessionId !== undefined || expectedLifecycleRevision !== undefined || patch.pinned) {
-        const session = await gateway.sessions.get(tenant, key);
-        if (
-          (expectedSessionId !== undefined && session?.sessionId !== expectedSessionId) ||
-          (expectedLifecycleRevision !== undefined &&
-            String(session?.lifecycleRevision) !== expectedLifecycleRevision)
-        ) {
-          throw new HAError("REQUEST_INVALID", `Session "${key}" changed. Refresh it and retry.`);
-        }
-        if (patch.pinned && (patch.archived ?? session?.archived)) {
-          throw new HAError("REQUEST_INVALID", "cannot pin an archived session; restore it first");
-        }
-      }
-      // A session that was never talked to can be given a model or a name: it is created with them.
-      const session =
-        (await gateway.sessions.patch(tenant, key, patch)) ?? (await createSession(call, key, patch)).session;
+      const expected = { expectedSessionId, expectedLifecycleRevision };
+      const changed = await changeSession(call, key, patch, expected);
+      // What is put away is not worked on any more.
+      if (params.archived === true) await stopRuns(call, { sessionKey: key });
       tellSession(call, key, "patch");
-      return changed(call, session);
+      return entryAnswer(call, changed);
     },
   }),
   method({
     name: "sessions.reset",
     scope: "operator.admin",
-    params: keyParam.extend({ reason: z.string().max(64).optional() }),
+    params: keyParam.extend({ reason: z.enum(["new", "reset"]).optional() }),
     async handle(call, params) {
       const key = resolveSession(call.gateway.catalog, params.key, params.agentId);
-      return changed(call, await resetSession(call, key, params.reason ?? "reset"));
+      return entryAnswer(call, await resetSession(call, key, params.reason ?? "reset"));
     },
   }),
   method({
@@ -159,13 +155,16 @@ export const sessionWriteMethods: readonly Method[] = [
       key: sessionKeyText,
       idempotencyKey: z.string().min(1).max(256).optional(),
     }),
-    handle: (call, params) =>
-      send(
-        call,
-        resolveSession(call.gateway.catalog, params.key, params.agentId),
-        params.idempotencyKey ?? call.gateway.random.uuid(),
-        params,
-      ),
+    async handle(call, params) {
+      const { gateway, tenant } = call;
+      const key = resolveSession(gateway.catalog, params.key, params.agentId);
+      const runId = params.idempotencyKey ?? gateway.random.uuid();
+      // As chat.send, but into a session that is there. What was accepted before is answered as it stands.
+      const isThere =
+        (await gateway.sessions.get(tenant, key)) ?? (await gateway.ledger.get(tenant, asRunId(runId)));
+      if (isThere === null) throw new HAError("NOT_FOUND", `session not found: ${key}`, { sessionKey: key });
+      return send(call, key, runId, params);
+    },
   }),
   method({
     name: "sessions.abort",
@@ -193,17 +192,91 @@ function abortTarget(call: Call, params: { key?: string; agentId?: string; runId
   throw new HAError("REQUEST_INVALID", "key or runId required");
 }
 
-/** @throws HAError REQUEST_INVALID for a model that the catalog does not have */
-function checkedPatch({ gateway }: Call, params: PatchFields): SessionPatch {
-  const { label, model, thinkingLevel, verboseLevel, queueMode, archived, pinned } = params;
-  let modelName = model;
-  if (model !== undefined && model !== null) {
-    const known = findModel(gateway.catalog, model);
-    if (!known) throw unknownModel(model);
-    modelName = `${known.provider}/${known.id}`;
+/**
+ * Compared and written by one statement. A session that was never talked to can be given a model or a name: it is created
+ * with them, unless a session is expected to be there.
+ */
+async function changeSession(
+  call: Call,
+  key: SessionKey,
+  patch: SessionPatch,
+  expected: PatchExpectations,
+): Promise<SessionRecord> {
+  const { gateway, tenant } = call;
+  const session = await gateway.sessions.patch(tenant, key, { ...patch, ...expected });
+  if (session !== null) return session;
+  if (Object.values(expected).some((one) => one !== undefined)) {
+    throw patchRefused("session-changed", key, patch);
   }
-  const patch = { label, model: modelName, thinkingLevel, verboseLevel, queueMode, archived, pinned };
+  return (await createSession(call, key, patch)).session;
+}
+
+/** @throws HAError REQUEST_INVALID where there is nothing to archive, or it is not named, or must not be archived */
+function checkArchive(
+  { gateway }: Call,
+  key: SessionKey,
+  session: SessionRecord | null,
+  { archived, expectedSessionId }: z.infer<typeof patchParams>,
+): void {
+  // Where one is expected, the write says that it is not there.
+  if (session === null && expectedSessionId === undefined) {
+    throw new HAError("REQUEST_INVALID", `session not found: ${key}`);
+  }
+  if (expectedSessionId === undefined) {
+    throw new HAError("REQUEST_INVALID", `expectedSessionId required for session lifecycle patch: ${key}`);
+  }
+  if (archived === true && isMainSession(gateway.catalog, key)) {
+    throw new HAError("REQUEST_INVALID", "Cannot archive an agent's main session.");
+  }
+}
+
+/** @throws HAError REQUEST_INVALID for a model that the catalog does not have, a level that the model does not have */
+function checkedPatch(
+  { gateway }: Call,
+  agentId: AgentId,
+  session: SessionRecord | null,
+  params: PatchFields,
+): SessionPatch {
+  const { model, verboseLevel, queueMode, archived, pinned } = params;
+  const known = model == null ? undefined : findModel(gateway.catalog, model);
+  if (model != null && !known) throw unknownModel(model);
+  const modelName = known ? `${known.provider}/${known.id}` : model;
+  const willUse = modelInUse(
+    gateway.catalog,
+    findAgent(gateway.catalog, agentId),
+    modelName === undefined ? session : { model: modelName },
+  );
+  const patch = {
+    label: typeof params.label === "string" ? checkedLabel(params.label) : params.label,
+    model: modelName,
+    thinkingLevel:
+      typeof params.thinkingLevel === "string"
+        ? checkedLevel(params.thinkingLevel, willUse)
+        : params.thinkingLevel,
+    verboseLevel,
+    queueMode,
+    archived,
+    pinned,
+  };
   return Object.fromEntries(Object.entries(patch).filter(([, value]) => value !== undefined));
+}
+
+function checkedLabel(label: string): string {
+  if (label.trim() === "") throw new HAError("REQUEST_INVALID", "invalid label: empty");
+  return label.trim();
+}
+
+function checkedLevel(asked: string, { provider, model, spec }: ReturnType<typeof modelInUse>): string {
+  const levels = thinkingLevelsOf(spec);
+  const level = thinkingLevelOf(asked);
+  if (level !== null && levels.includes(level)) return level;
+  const use = `(use ${levels.join("|")})`;
+  throw new HAError(
+    "REQUEST_INVALID",
+    level === null
+      ? `invalid thinkingLevel ${use}`
+      : `thinkingLevel "${level}" is not supported for ${provider}/${model} ${use}`,
+  );
 }
 
 function unreadPatch(params: z.infer<typeof patchParams>): SessionPatch {
@@ -219,7 +292,7 @@ function unreadPatch(params: z.infer<typeof patchParams>): SessionPatch {
   return { unread, expectedMarkedUnreadAt };
 }
 
-const changed = ({ gateway }: Call, session: SessionRecord): unknown => ({
+const entryAnswer = ({ gateway }: Call, session: SessionRecord): unknown => ({
   ok: true,
   path: "",
   key: session.key,

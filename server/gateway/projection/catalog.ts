@@ -1,12 +1,10 @@
 import { type AgentCatalog, type AgentSpec, findModel, type ModelSpec } from "../../core/catalog.ts";
 import type { SessionRecord } from "../../core/session.ts";
+import { thinkingLevelsOf } from "../../core/thinking.ts";
 
 type Wire = Readonly<Record<string, unknown>>;
 
 const RUNTIME = { id: "openclaw", cloudPlacementSupported: false, devicePlacementSupported: false } as const;
-
-export const thinkingLevelsOf = (model: ModelSpec | undefined): readonly string[] =>
-  model?.reasoning ? ["off", "low", "medium", "high"] : ["off"];
 
 const thinking = (model: ModelSpec | undefined, chosen: string | null): Wire => {
   const levels = thinkingLevelsOf(model);

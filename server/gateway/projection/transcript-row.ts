@@ -85,6 +85,20 @@ const unavailable = (role: "user" | "assistant", timestamp: number): TranscriptM
   __openclaw: { unavailable: true },
 });
 
+/** The `chat` final of a row that no run wrote. The run that it names cannot be followed: there is none. */
+export const chatInjected = (
+  session: { readonly sessionKey: string; readonly agentId: string },
+  row: TranscriptRow,
+  message: TranscriptMessage,
+): Readonly<Record<string, unknown>> => ({
+  runId: `inject-${row.messageId}`,
+  sessionKey: session.sessionKey,
+  agentId: session.agentId,
+  seq: 0,
+  state: "final",
+  message,
+});
+
 /** Payload of the `session.message` event. */
 export const sessionMessage = (
   sessionKey: string,

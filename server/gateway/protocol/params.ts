@@ -2,6 +2,8 @@ import { z } from "zod";
 
 /** Text that must not be empty, as most of OpenClaw's fields. */
 export const text = z.string().min(1);
+/** A session's label. */
+export const labelText = text.max(512);
 export const sessionKeyText = z.string().min(1).max(512);
 /** JSON integers that our stores can hold. */
 export const count = z.int().min(0).max(Number.MAX_SAFE_INTEGER);

@@ -123,6 +123,22 @@ export function ledgerAbortContract(open: OpenStores): void {
       expect((await finish(next!, { status: "aborted" })).next).toBeNull();
       expect(await ledger.abort(tenant, { sessionKey: key })).toEqual([]);
     });
+
+    it("before a reset reaches what is open, and nothing once that reset has been made", async () => {
+      const { accept, ledger, sessions, tenant, run } = await storeWorld(open);
+      const key = newKey();
+      const old = await accept(key);
+      const before = { sessionKey: key, beforeReset: "request-1" };
+      expect(await ledger.abort(tenant, before)).toMatchObject([{ kind: "aborted" }]);
+      await sessions.reset(tenant, key, "new", "request-1");
+      const later = await accept(key);
+      expect(await ledger.abort(tenant, before)).toEqual([]);
+      expect(await run(old.runId)).toMatchObject({ status: "aborted" });
+      expect(await run(later.runId)).toMatchObject({ status: "queued" });
+      const another = await ledger.abort(tenant, { sessionKey: key, beforeReset: "request-2" });
+      expect(another).toMatchObject([{ kind: "aborted", run: { runId: later.runId } }]);
+      expect(await ledger.abort(tenant, { sessionKey: newKey(), beforeReset: "request-1" })).toEqual([]);
+    });
   });
 
   describe("redrive", () => {

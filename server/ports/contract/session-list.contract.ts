@@ -91,6 +91,40 @@ export function sessionListContract(open: OpenStores): void {
       expect((await keysOf(sessions, tenant)).length).toBe(4);
     });
 
+    it("filters by agents, label, id, pin, kind and open runs", async () => {
+      const { sessions, tenant, accept, worker, claim, finish } = await storeWorld(open);
+      const [busy, waiting, pinned, labelled] = [newKey("b"), newKey("w"), newKey("p"), newKey("l")];
+      const [cron, subagent] = [newKey("cron:job"), newKey("subagent:x")];
+      await sessions.create(tenant, newSession(labelled, { label: "Trip", agentId: "work" }));
+      await sessions.create(tenant, newSession(pinned, { pinned: true, label: "trip" }));
+      await sessions.create(tenant, newSession(cron));
+      await sessions.create(tenant, newSession(subagent));
+      await accept(busy);
+      const grant = await claim(await worker(), busy);
+      await accept(waiting);
+      const found = async (query: Partial<SessionQuery>): Promise<readonly SessionKey[]> =>
+        (await keysOf(sessions, tenant, query)).toSorted();
+      expect(await found({ label: "Trip" })).toEqual([labelled]);
+      expect(await found({ label: "Tri" })).toEqual([]);
+      expect(await found({ sessionId: `id-of-${cron}` })).toEqual([cron]);
+      expect(await found({ sessionId: `id-of-${cron}`, archived: true })).toEqual([]);
+      expect(await found({ pinned: true })).toEqual([pinned]);
+      expect(await found({ pinned: true, archived: false, limit: 1 })).toEqual([pinned]);
+      const of = (...agents: string[]) => ({ agentIds: agents.map(agentId) });
+      expect(await found(of("work", "none"))).toEqual([labelled]);
+      expect(await found(of())).toEqual([]);
+      const all = await found({});
+      expect(all).toHaveLength(6);
+      expect(await found({ pinned: false })).toEqual(all.filter((key) => key !== pinned));
+      expect(await found({ excludeCron: true })).toEqual(all.filter((key) => key !== cron));
+      const chats = all.filter((key) => key !== cron && key !== subagent);
+      expect(await found({ excludeCron: true, excludeSubagents: true })).toEqual(chats);
+      expect(await found({ activeOnly: true })).toEqual([busy, waiting].toSorted());
+      expect(await sessions.list(tenant, { activeOnly: true, limit: 1 })).toMatchObject({ total: 2 });
+      await finish(grant);
+      expect(await found({ activeOnly: true })).toEqual([waiting]);
+    });
+
     it("searches key, label and title, whatever the case, and takes the words literally", async () => {
       const { sessions, tenant, accept, worker, finishAll } = await storeWorld(open);
       const [byKey, byLabel, byTitle] = [newKey("budget"), newKey("b"), newKey("c")];

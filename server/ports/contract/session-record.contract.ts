@@ -110,15 +110,17 @@ export function sessionRecordContract(open: OpenStores): void {
         thinkingLevel: "low",
         verboseLevel: "full",
         queueMode: "collect",
-        archived: true,
+        archived: false,
         pinned: true,
       };
       await sessions.create(tenant, newSession(key));
       expect(await sessions.patch(tenant, key, all)).toMatchObject(all);
       await passTime(60_000);
       const before = (await sessions.get(tenant, key))!;
-      const patched = await sessions.patch(tenant, key, { label: null, queueMode: null, archived: false });
-      expect(patched).toMatchObject({ ...all, label: null, queueMode: null, archived: false });
+      const patched = await sessions.patch(tenant, key, { label: null, queueMode: null, archived: true });
+      // What is archived is pinned no longer.
+      const changed = { label: null, queueMode: null, archived: true, pinned: false };
+      expect(patched).toMatchObject({ ...all, ...changed });
       expect(patched!.updatedAt).toBeGreaterThan(before.updatedAt);
       expect(await sessions.get(tenant, key)).toEqual(patched);
     });
@@ -150,6 +152,60 @@ export function sessionRecordContract(open: OpenStores): void {
       const seen = { unread: false, expectedMarkedUnreadAt: second?.marked ?? 0 };
       expect(await patch(seen)).toEqual({ unread: false, marked: null });
       expect(await patch({ unread: true, label: "with another change" })).toMatchObject({ unread: true });
+    });
+
+    it("changes nothing of a session that is another one than expected, or has another history", async () => {
+      const { sessions, tenant } = await storeWorld(open);
+      const key = newKey();
+      const { session } = await sessions.create(tenant, newSession(key));
+      const expectedSessionId = session.sessionId;
+      const believed = { expectedSessionId, expectedLifecycleRevision: String(session.lifecycleRevision) };
+      const refused = { code: "REQUEST_INVALID", details: { reason: "session-changed" } };
+      expect(await sessions.patch(tenant, key, { ...believed, label: "a" })).toMatchObject({ label: "a" });
+      const other = { expectedSessionId: "other", label: "b" };
+      await expect(sessions.patch(tenant, key, other)).rejects.toMatchObject(refused);
+      await sessions.reset(tenant, key, "new");
+      await expect(sessions.patch(tenant, key, { ...believed, label: "b" })).rejects.toMatchObject(refused);
+      expect(await sessions.get(tenant, key)).toMatchObject({ label: "a" });
+      expect(await sessions.patch(tenant, key, { expectedSessionId, label: "b" })).toMatchObject({
+        label: "b",
+      });
+      expect(await sessions.patch(tenant, newKey(), { ...believed, label: "c" })).toBeNull();
+    });
+
+    it("gives a label to one session of an agent, whoever wants it at the same moment", async () => {
+      const { sessions, tenant } = await storeWorld(open);
+      const keys = Array.from({ length: 6 }, () => newKey());
+      for (const key of keys) await sessions.create(tenant, newSession(key));
+      const wanted = await Promise.allSettled(
+        keys.map((key) => sessions.patch(tenant, key, { label: "Trip" })),
+      );
+      expect(wanted.filter(({ status }) => status === "fulfilled")).toHaveLength(1);
+      const refused = wanted.filter((one) => one.status === "rejected").map(({ reason }) => reason as Error);
+      expect(new Set(refused.map((error) => error.message))).toEqual(new Set(["label already in use: Trip"]));
+      const [owner] = (await sessions.list(tenant, { limit: 9, label: "Trip" })).sessions;
+      // Its own label is no other's, a session that is refused is not made, and another agent may have it as well.
+      expect(await sessions.patch(tenant, owner!.key, { label: "Trip" })).toMatchObject({ label: "Trip" });
+      const late = newKey();
+      const labelled = newSession(late, { label: "Trip" });
+      await expect(sessions.create(tenant, labelled)).rejects.toThrow("label already in use");
+      expect(await sessions.get(tenant, late)).toBeNull();
+      const { created } = await sessions.create(tenant, { ...labelled, agentId: agentId("work") });
+      expect(created).toBe(true);
+    });
+
+    it("does not pin what is archived", async () => {
+      const { sessions, tenant } = await storeWorld(open);
+      const key = newKey();
+      await sessions.create(tenant, newSession(key, { archived: true }));
+      const refused = { code: "REQUEST_INVALID", message: expect.stringContaining("archived") };
+      await expect(sessions.patch(tenant, key, { pinned: true })).rejects.toMatchObject(refused);
+      const both = { pinned: true, archived: true };
+      await expect(sessions.patch(tenant, key, both)).rejects.toMatchObject(refused);
+      expect(await sessions.patch(tenant, key, { pinned: true, archived: false })).toMatchObject({
+        pinned: true,
+        archived: false,
+      });
     });
 
     it("does not know a session that is not there", async () => {

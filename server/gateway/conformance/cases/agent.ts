@@ -47,6 +47,40 @@ export const agentCases: readonly ConformanceCase[] = [
       params(script, { message: '[[demo error=400 message="no such thing"]] fail' }),
     ),
   ),
+  one("agent: where it runs", ["agent"], async (client, script) => {
+    const key = script.named("s");
+    const { sessionId } = await client.do("sessions.create", { key });
+    /** The first answer alone, of a run that fails at once: what the case is about is the session it is in. */
+    const first = (label: string, more: Params): Promise<unknown> =>
+      client.ask(label, "agent", {
+        message: '[[demo error=400 message="no such thing"]] fail',
+        idempotencyKey: script.named(label.replaceAll(" ", "-")),
+        ...more,
+      });
+    await first("to somebody", { to: "+15550001" });
+    await first("to somebody, of an agent", { to: "+15550001", agentId: "main" });
+    await first("to somebody, in a session", { to: "+15550001", sessionKey: key });
+    await first("to nobody", { to: "" });
+    await first("by id", { sessionId });
+    await first("by id, to somebody", { sessionId, to: "+15550001" });
+    await first("by an id that none has", { sessionId: script.named("id") });
+    await first("by id, in another session", { sessionId, sessionKey: script.named("t") });
+  }),
+  one("agent: how it runs", ["agent"], async (client, script) => {
+    /** The second answer without its report. */
+    const run = async (name: string, more: Params): Promise<void> => {
+      const id = client.socket.send("agent", params(script, { idempotencyKey: script.named(name), ...more }));
+      await client.socket.response(id);
+      const { ok, payload } = await client.socket.response(id, 2);
+      const { status, result } = payload as { status: string; result?: { payloads: unknown; meta: unknown } };
+      const { agentMeta, aborted } = (result?.meta ?? {}) as { agentMeta?: Params; aborted?: boolean };
+      const { provider, model } = agentMeta ?? {};
+      script.note(name, { ok, status, provider, model, aborted, payloads: result?.payloads });
+    };
+    await run("modelled", { model: "demo/demo", thinking: "off", timeout: 20 });
+    await run("timed", { message: "[[demo text=hello chunks=5 delay=8000]] slowly", timeout: 1 });
+    await client.ask("negative time", "agent", params(script, { timeout: -1 }));
+  }),
   one("agent: bad params", ["agent"], async (client, script) => {
     await client.ask("no message", "agent", params(script, { message: undefined }));
     await client.ask("empty message", "agent", params(script, { message: "" }));

@@ -30,6 +30,37 @@ export const sessionCases: readonly ConformanceCase[] = [
     await client.ask("second of two", "sessions.list", { search, limit: 1, offset: 1 });
     await client.ask("nothing found", "sessions.list", { search: `${script.prefix}-none` });
   }),
+  one("sessions.list: filters", ["sessions.list"], async (client, script) => {
+    const search = script.prefix;
+    await client.do("sessions.create", { key: script.named("l"), label: `${script.prefix} Label` });
+    await client.do("sessions.create", { key: script.named("p") });
+    await client.do("sessions.patch", { key: script.named("p"), pinned: true });
+    await client.turn(script.named("t"), SAY_HELLO, script.named("r"));
+    const keys = async (label: string, params: object): Promise<void> => {
+      const { ok, payload, error } = await client.socket.request("sessions.list", params);
+      const rows = (payload?.["sessions"] ?? []) as { key: string }[];
+      script.note(label, { ok, keys: rows.map(({ key }) => key).toSorted(), error });
+    };
+    await keys("all", { search });
+    await keys("by label", { label: `${script.prefix} Label` });
+    await keys("by a part of a label", { label: `${script.prefix} Lab` });
+    await keys("pinned", { search, pinned: true });
+    await keys("not pinned", { search, pinned: false });
+    await keys("in no group", { search, group: "" });
+    await keys("in a group", { search, group: "none" });
+    await keys("of a project", { search, projectId: "none" });
+    await keys("with a board", { search, hasBoard: true });
+    await keys("of a creator", { search, creatorId: "none" });
+    await keys("of an owner", { search, ownerId: "none" });
+    await keys("chats alone", { search, excludeSubagents: true, excludeCron: true, excludeSystem: true });
+    await keys("configured agents", { search, configuredAgentsOnly: true });
+    await keys("spawned", { search, spawnedBy: script.canonical("t") });
+    await keys("active", { search, activeOnly: true });
+    await keys("by activity", { search, sortBy: "activity", activeMinutes: 5 });
+    await keys("in an unknown order", { search, sortBy: "size" });
+    await keys("search with spaces", { search: `  ${script.prefix}-T ` });
+    await keys("empty label", { label: "" });
+  }),
   one("sessions.list: bad params", ["sessions.list"], async (client) => {
     await client.ask("limit 0", "sessions.list", { limit: 0 });
     await client.ask("limit as text", "sessions.list", { limit: "5" });
@@ -76,6 +107,29 @@ export const sessionCases: readonly ConformanceCase[] = [
     await client.ask("upper case", "sessions.resolve", { key: script.canonical("s").toUpperCase() });
     await client.ask("unknown", "sessions.resolve", { key: script.named("none") });
     await client.ask("nothing", "sessions.resolve", {});
+    await client.ask("missing", "sessions.resolve", { key: script.named("none"), allowMissing: true });
+    await client.ask("two at once", "sessions.resolve", { key: script.named("s"), label: "x" });
+    const label = script.named("label");
+    const { sessionId } = await client.do("sessions.create", { key: script.named("l"), label });
+    await client.ask("by label", "sessions.resolve", { label });
+    await client.ask("by label and agent", "sessions.resolve", { label: ` ${label} `, agentId: "main" });
+    await client.ask("by a label that none has", "sessions.resolve", { label: script.named("none") });
+    await client.ask("by id", "sessions.resolve", { sessionId });
+    await client.ask("by an id that none has", "sessions.resolve", { sessionId: script.named("none") });
+    const spawnedBy = script.canonical("s");
+    await client.ask("by id, spawned", "sessions.resolve", { sessionId, spawnedBy });
+    await client.ask("by key, spawned", "sessions.resolve", {
+      key: script.named("l"),
+      spawnedBy,
+      allowMissing: true,
+    });
+    await client.do("sessions.patch", {
+      key: script.named("l"),
+      archived: true,
+      expectedSessionId: sessionId,
+    });
+    await client.ask("by id, archived", "sessions.resolve", { sessionId });
+    await client.ask("by key, archived", "sessions.resolve", { key: script.named("l") });
   }),
   one("sessions.preview: items", ["sessions.preview"], async (client, script) => {
     await client.turn(script.named("s"), SAY_HELLO, script.named("r"));
@@ -114,11 +168,33 @@ export const sessionCases: readonly ConformanceCase[] = [
     await client.ask("label away", "sessions.patch", { key, label: null });
     await client.ask("thinking level", "sessions.patch", { key, thinkingLevel: "off" });
     await client.ask("unknown thinking level", "sessions.patch", { key, thinkingLevel: "very" });
+    await client.ask("thinking level in other words", "sessions.patch", { key, thinkingLevel: "None" });
+    await client.ask("thinking level of other models", "sessions.patch", { key, thinkingLevel: "high" });
     await client.ask("model", "sessions.patch", { key, model: "demo/demo" });
     await client.ask("unknown model", "sessions.patch", { key, model: "demo/none" });
     await client.ask("unknown provider", "sessions.patch", { key, model: "none/none" });
     await client.ask("archived", "sessions.patch", { key, archived: true });
     await client.ask("not archived", "sessions.patch", { key, archived: false });
+    const { session } = await client.do("sessions.describe", { key });
+    const expectedSessionId = (session as { sessionId: string }).sessionId;
+    const archived = { key, archived: true, expectedSessionId };
+    await client.ask("archived and pinned", "sessions.patch", { ...archived, pinned: true });
+    await client.ask("archived by id", "sessions.patch", archived);
+    await client.ask("pinned while archived", "sessions.patch", { key, pinned: true });
+    await client.ask("restored by id", "sessions.patch", { ...archived, archived: false });
+    await client.ask("archived and not there", "sessions.patch", {
+      ...archived,
+      key: script.named("none"),
+    });
+    await client.ask("another session", "sessions.patch", { key, label: "x", expectedSessionId: "other" });
+    await client.ask("another history", "sessions.patch", {
+      key,
+      label: "x",
+      expectedLifecycleRevision: "other",
+    });
+    await client.do("sessions.create", { key: script.named("l"), label: script.named("taken") });
+    await client.ask("label of another", "sessions.patch", { key, label: ` ${script.named("taken")} ` });
+    await client.ask("blank label", "sessions.patch", { key, label: "  " });
     await client.ask("pinned", "sessions.patch", { key, pinned: true });
     await client.ask("nothing", "sessions.patch", { key });
     await client.ask("session that is not there", "sessions.patch", {

@@ -59,25 +59,20 @@ export const leniencyDifferences: readonly Documented[] = [
   },
   {
     id: "missing-key-words",
-    what: "Where a session key is missing or malformed the message names the field, or the expected form, instead of `session mutation target is unavailable`; `not found` messages carry the canonical key.",
+    what: "Where a session key is missing or malformed the message names the field, or the expected form, instead of `session mutation target is unavailable`; messages of what is not found or has changed carry the canonical key.",
     why: "The genuine words name nothing that the client could correct.",
     lines: [
-      "value {chat.send: no session key › answer,chat.send: empty session key › answer,chat.send: malformed agent key › answer,sessions.send: as chat.send › no key,sessions.abort: runs › nothing named,sessions.resolve: keys › nothing,sessions.resolve: keys › unknown,chat.inject: into a session › unknown session}.error.message",
+      "value {chat.send: no session key › answer,chat.send: empty session key › answer,chat.send: malformed agent key › answer,sessions.send: as chat.send › no key,sessions.abort: runs › nothing named,sessions.resolve: keys › unknown,chat.inject: into a session › unknown session,sessions.send: as chat.send › unknown session,sessions.patch: fields › archived and not there,sessions.patch: fields › another session,sessions.patch: fields › another history}.error.message",
       "missing {chat.send: no session key › answer,chat.send: empty session key › answer,sessions.send: as chat.send › no key}.error.details",
-      "extra {sessions.resolve: keys › unknown,chat.inject: into a session › unknown session}.error.details",
+      "extra {chat.inject: into a session › unknown session,sessions.send: as chat.send › unknown session}.error.details",
     ],
   },
   {
-    id: "lenient-patches",
-    what: "sessions.patch takes any thinking level, archives without `expectedSessionId`, and says one fault of an empty label; sessions.create takes a label that another session has; sessions.reset takes any reason; commands.list any scope; sessions.send creates the session.",
-    why: "Not closed yet; nothing is lost by it.",
+    id: "one-fault",
+    what: "A value that fits none of the kinds that it may have is refused with one fault; the genuine gateway lists those of every kind.",
+    why: "One reason is what a person can correct.",
     lines: [
-      "{value,extra,missing} sessions.patch: fields › {unknown thinking level,archived,not archived}.*",
-      "value sessions.patch: fields › empty label.error.message",
-      "{value,extra,missing} sessions.create: new and existing › a label that is taken.*",
-      "{value,extra,missing} sessions.reset: after a turn › a reason that is none.*",
-      "{value,extra,missing} commands.list: plain › unknown scope.*",
-      "{value,extra,missing} sessions.send: as chat.send › unknown session.*",
+      "value {sessions.patch: fields › empty label,sessions.list: filters › in an unknown order,commands.list: plain › unknown scope,sessions.reset: after a turn › a reason that is none}.error.message",
     ],
   },
 ];

@@ -85,12 +85,21 @@ export const methodDifferences: readonly Documented[] = [
     ],
   },
   {
-    id: "inject-without-final",
-    what: "chat.inject is told by session.message alone, without a `chat final` of a made-up run; its row has no cost and no API name, and an unknown session is named.",
-    why: "A run id that no run has cannot be followed, waited for or aborted.",
+    id: "injected-rows",
+    what: "The row of chat.inject has no cost and no API name.",
+    why: "No model was asked, and nothing was paid.",
     lines: [
-      "missing chat.inject: into a session › events {order › chat final,chat final}",
-      "missing chat.inject: into a session › {events session.message assistant.message,rows[]}.{usage.cacheRead,usage.cacheWrite,usage.cost,api}",
+      "missing chat.inject: into a session › {events session.message assistant.message,events chat final.message,rows[]}.{usage.cost,api}",
+    ],
+  },
+  {
+    id: "agent-target",
+    what: "The first response of agent always names the session that the run is in; where the time runs out, the answer is what was said until then, in place of a notice.",
+    why: "A client that named no session finds it again. What has been said is not thrown away.",
+    lines: [
+      "extra agent: where it runs › {to somebody,to nobody,by an id that none has}.payload.sessionKey",
+      "value agent: how it runs › timed.payloads[].text",
+      "missing agent: how it runs › timed.payloads[].isError",
     ],
   },
   {

@@ -66,8 +66,8 @@ export const rowDifferences: readonly Documented[] = [
     what: "The `entry` and `resolved` of create, patch and reset hold the fields that the pool stores: no session root, route, switch and version marks; delivery is `internal`; a model override is one name with its provider. `path` is empty.",
     why: "There is no session file. What a client sets it gets back.",
     lines: [
-      "missing sessions.*.entry.{sessionRoot,spawnDepth,parentSessionKey,modelOverrideSource,providerOverride,modelOverrideRouteResolution,liveModelSwitchPending,pinnedAt,sessionStartedAt,systemSent,abortedLastRun,compactionCount,modelProvider,model}",
-      "value sessions.*.entry.{delivery.kind,thinkingLevel,modelOverride}",
+      "missing sessions.*.entry.{sessionRoot,spawnDepth,parentSessionKey,modelOverrideSource,providerOverride,modelOverrideRouteResolution,liveModelSwitchPending,pinnedAt,archivedAt,archiveReason,sessionStartedAt,systemSent,abortedLastRun,compactionCount,modelProvider,model}",
+      "value sessions.*.entry.{delivery.kind,modelOverride}",
       "extra sessions.*.entry.{chatType,archived,pinned,inputTokens,outputTokens,delivery}",
       "missing sessions.*.resolved.{runtimeSelectionLocked,thinkingLevel,thinkingLevels}",
       "value sessions.*.resolved.model",

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { linesOf, mergeByTime } from "./print-logs.ts";
+import { linesOf, logText, mergeByTime } from "./log-line.ts";
 
 describe("merged logs", () => {
   it("are in the order of their times, whoever wrote them", () => {
@@ -26,5 +26,14 @@ describe("merged logs", () => {
       "    at work",
       '{"time":"2026-11-22T12:00:02.000Z"}',
     ]);
+  });
+
+  it("are told to people by time, place, weight and fields", () => {
+    const [line, plain] = linesOf(
+      "worker-1",
+      '{"level":"warn","time":"2026-11-22T12:00:01.500Z","event":"worker.run_lost","run":"r","n":2}\nodd \u001B[31m\n',
+    );
+    expect(logText(line!)).toBe("12:00:01.500 worker-1   warn  worker.run_lost run=r n=2");
+    expect(logText(plain!)).toBe("             worker-1   odd \uFFFD[31m");
   });
 });

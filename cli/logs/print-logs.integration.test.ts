@@ -2,8 +2,8 @@ import { appendFile, mkdir, mkdtemp, rename, rm, writeFile } from "node:fs/promi
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
-import { until } from "../server/testing/until.ts";
-import { runCli } from "./testing/run-cli.ts";
+import { until } from "../../server/testing/until.ts";
+import { runCli } from "../testing/run-cli.ts";
 
 const at = (second: number, event: string): string =>
   `${JSON.stringify({ time: `2026-11-22T12:00:${String(second).padStart(2, "0")}.000Z`, event })}\n`;
@@ -15,11 +15,12 @@ async function logged(files: Readonly<Record<string, string>>) {
   await mkdir(path.join(dataDir, "logs"));
   const file = (id: string): string => path.join(dataDir, "logs", `${id}.log`);
   for (const [id, text] of Object.entries(files)) await writeFile(file(id), text);
+  /** What happened, of a text as people read it: time, instance, event. */
   const events = (stdout: string): string[] =>
     stdout
       .split("\n")
       .filter(Boolean)
-      .map((line) => /"event":"(\w+)"/.exec(line)?.[1] ?? line);
+      .map((line) => line.trim().split(/ +/).at(2) ?? line);
   return { dataDir, file, events };
 }
 
@@ -75,5 +76,41 @@ describe("openclaw-ha logs", () => {
       events((await runCli(["--data-dir", dataDir, "logs", ...args])).stdout);
     expect(await logs()).toEqual(["new"]);
     expect(await logs("--lines", "all")).toEqual(["old", "new"]);
+  });
+
+  it("finds what is said of a tenant, a session or a run, how bad and since when", async () => {
+    const line = (second: number, event: string, fields: Readonly<Record<string, string>>): string =>
+      at(second, event).replace("}", `,${JSON.stringify(fields).slice(1)}`);
+    const { dataDir } = await logged({
+      "worker-1":
+        line(1, "a", { level: "info", tenant: "acme", session: "agent:main:notes", run: "r-1" }) +
+        line(2, "b", { level: "error", tenant: "acme", runId: "r-2" }) +
+        "Error: no\n    at work\n" +
+        line(3, "c", { level: "warn", tenant: "other" }),
+      postgres: "2026-11-22 12:00:04.000 UTC [1] FATAL:  d\n2026-11-22 12:00:05.000 UTC [1] LOG:  e\n",
+    });
+    const found = async (...args: string[]): Promise<string[]> =>
+      (await runCli(["--json", "--data-dir", dataDir, "logs", ...args]))
+        .lines()
+        .map(
+          (one) => (one as { event?: string; line: string }).event ?? (one as { line: string }).line.trim(),
+        );
+    expect(await found("--tenant", "acme")).toEqual(["a", "b", "Error: no", "at work"]);
+    expect(await found("--session", "notes")).toEqual(["a"]);
+    expect(await found("--run", "r-2")).toEqual(["b", "Error: no", "at work"]);
+    expect(await found("--level", "warn", "worker")).toEqual(["b", "Error: no", "at work", "c"]);
+    expect(await found("--level", "error", "postgres")).toEqual([expect.stringContaining("FATAL:  d")]);
+    expect(await found("--since", "2026-11-22T12:00:03Z")).toHaveLength(3);
+    expect((await runCli(["--data-dir", dataDir, "logs", "--since", "1m"])).stdout).toBe("");
+    expect((await runCli(["--data-dir", dataDir, "logs", "--level", "loud"])).exitCode).toBe(2);
+  });
+
+  it("reads back as far as wanted lines are, over a large log", async () => {
+    const many = Array.from({ length: 40_000 }, (_, n) => at(n % 60, `chatter${n}`)).join("");
+    const { dataDir, events } = await logged({
+      "worker-1": at(0, "sought").replace("}", ',"run":"r"}') + many,
+    });
+    const run = await runCli(["--data-dir", dataDir, "logs", "--run", "r"]);
+    expect(events(run.stdout)).toEqual(["sought"]);
   });
 });
