@@ -10,7 +10,7 @@ import { jsonSchema, settingsOf } from "../server/deployment-config/known-keys.t
 import { parseDeploymentFile } from "../server/deployment-config/load.ts";
 import { OTHER_PLACES, settingsTable } from "../server/deployment-config/settings.ts";
 import { upCommand } from "./commands/up.ts";
-import { createContext } from "./context.ts";
+import type { createContext } from "./context.ts";
 import { choiceOfEnvironment, DEFAULT_TOPOLOGY, resolveTopology } from "./desired-topology.ts";
 
 const TEMPLATES = fileURLToPath(new URL("../templates/", import.meta.url));

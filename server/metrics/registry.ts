@@ -58,27 +58,31 @@ export function metricsRegistry(
     observe: (key, labels, value) => histogramOf(key).observe(labels, value),
     gauge(key, read) {
       const { name, help } = METRICS[key];
-      new Gauge({
-        name,
-        help,
-        registers,
-        collect() {
-          this.set(read());
-        },
-      });
+      registry.registerMetric(
+        new Gauge({
+          name,
+          help,
+          registers: [],
+          collect() {
+            this.set(read());
+          },
+        }),
+      );
     },
     sums(key, read) {
       const { name, help, labels } = METRICS[key];
-      new Counter({
-        name,
-        help,
-        labelNames: Object.keys(labels),
-        registers,
-        collect() {
-          this.reset();
-          for (const [of, sum] of read()) this.inc(of, sum);
-        },
-      });
+      registry.registerMetric(
+        new Counter({
+          name,
+          help,
+          labelNames: Object.keys(labels),
+          registers: [],
+          collect() {
+            this.reset();
+            for (const [of, sum] of read()) this.inc(of, sum);
+          },
+        }),
+      );
     },
     text: () => registry.metrics(),
   };
