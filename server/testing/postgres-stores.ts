@@ -47,6 +47,7 @@ export async function openPostgresStores(
     directory: {
       ...asApplication,
       addTenant: (id, tenantPool) => asOperator.addTenant(id, tenantPool),
+      ensureTenants: (tenants) => asOperator.ensureTenants(tenants),
       addToken: (tenant, token, scopes, label) => asOperator.addToken(tenant, token, scopes, label),
       replaceToken: (tenant, token, scopes, label) => asOperator.replaceToken(tenant, token, scopes, label),
       setDisabled: (tenant, disabled) => asOperator.setDisabled(tenant, disabled),
