@@ -1,28 +1,12 @@
 import { describe, expect, it } from "vitest";
 import { revisionOf } from "../adapters/process/kept-instance.ts";
-import { DEFAULT_SCALING } from "../core/scaling.ts";
 import type { DeploymentAddresses } from "./addresses.ts";
 import type { DesiredTopology } from "./deployment.ts";
+import { DESIRED } from "./fixtures/desired.ts";
 import type { InstancePlan } from "./instances.ts";
 import { instanceNames, instanceSpecs, poolOf, sizedPoolOf } from "./instances.ts";
 
-const desired: DesiredTopology = {
-  topology: "v2",
-  port: 18_789,
-  gateways: 2,
-  workers: 1,
-  scaling: { gateway: DEFAULT_SCALING, worker: DEFAULT_SCALING },
-  dedicated: {},
-  slots: null,
-  openclawConfig: null,
-  configRevision: null,
-  logLevel: "info",
-  postgres: { mode: "embedded" },
-  redis: { mode: "local" },
-  nats: { mode: "none" },
-  objects: { mode: "directory" },
-  controlUi: null,
-};
+const desired: DesiredTopology = { ...DESIRED, port: 18_789 };
 const addresses: DeploymentAddresses = {
   gatewayUrl: "ws://127.0.0.1:18789",
   controlUiUrl: null,

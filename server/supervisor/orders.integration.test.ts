@@ -4,7 +4,8 @@ import { until } from "../testing/until.ts";
 import type { ApplyRequest } from "./contract.ts";
 import type { DesiredTopology } from "./deployment.ts";
 import { deploymentPaths } from "./deployment.ts";
-import { deployment, DESIRED, pidsOf } from "./fixtures/deployment.ts";
+import { deployment, pidsOf } from "./fixtures/deployment.ts";
+import { DESIRED } from "./fixtures/desired.ts";
 import { planChange } from "./plan.ts";
 
 describe("orders to a deployment on this machine", () => {

@@ -2,25 +2,13 @@ import { describe, expect, it } from "vitest";
 import { DEFAULT_SCALING } from "../core/scaling.ts";
 import type { DesiredTopology } from "./deployment.ts";
 import { desiredSchema, policyChangeSchema } from "./deployment.ts";
+import { DESIRED } from "./fixtures/desired.ts";
 import { decidedTopology, scaledTopology, sizeWishes } from "./scaling.ts";
 
 const AUTO = { ...DEFAULT_SCALING, auto: true };
 const desired = (change: Partial<DesiredTopology> = {}): DesiredTopology => ({
-  topology: "v2",
-  port: 0,
-  gateways: 2,
+  ...DESIRED,
   workers: 3,
-  scaling: { gateway: DEFAULT_SCALING, worker: DEFAULT_SCALING },
-  dedicated: {},
-  slots: null,
-  openclawConfig: null,
-  configRevision: null,
-  logLevel: "info",
-  postgres: { mode: "embedded" },
-  redis: { mode: "local" },
-  nats: { mode: "none" },
-  objects: { mode: "directory" },
-  controlUi: null,
   ...change,
 });
 const automatic = desired({ scaling: { gateway: DEFAULT_SCALING, worker: AUTO } });
