@@ -86,6 +86,11 @@ COMMENT ON COLUMN sessions.read_seq IS 'rows above it are unread. A position, no
 COMMENT ON COLUMN sessions.spawned_by IS 'key of the session whose run spawned this one; NULL for all but subagents';
 -- Without the key: an index that held it could stand in for the primary key, and would while the planner knows too little.
 CREATE INDEX sessions_recent ON sessions (tenant_id, updated_at DESC);
+CREATE INDEX sessions_ids ON sessions (tenant_id, session_id);
+-- Those that are archived, pinned or labelled are few: what is not in a partial index costs a run nothing.
+CREATE INDEX sessions_archived ON sessions (tenant_id, updated_at DESC) WHERE archived;
+CREATE INDEX sessions_pinned ON sessions (tenant_id, updated_at DESC) WHERE pinned;
+CREATE INDEX sessions_labels ON sessions (tenant_id, label) WHERE label IS NOT NULL;
 
 -- The one row by which a session is locked, granted and numbered. Narrow, because every step of a run touches it.
 CREATE TABLE session_leases (

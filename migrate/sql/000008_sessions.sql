@@ -103,6 +103,35 @@ BEGIN
   RETURN EXISTS (SELECT FROM sessions s WHERE s.tenant_id = p_tenant AND s.session_key = p_key);
 END $$;
 
+-- Changes what a user may change of a session, where it is what the user believes.
+--   p        see patch_session; beside it `expectedSessionId` and `expectedLifecycleRevision`
+--   returns  changed, missing (no such session), session-changed (it is not the one expected, or not its history),
+--            label-taken (by another session of the agent), archived (it cannot be pinned)
+-- Runs under the caller's row-level security. A label's lock is taken before the row's: of two sessions that want it at
+-- once, one sees that the other has it.
+CREATE FUNCTION change_session(p_tenant text, p_key text, p jsonb) RETURNS text
+LANGUAGE plpgsql SET search_path = openclaw_ha, pg_temp SET plan_cache_mode = force_generic_plan
+AS $$
+DECLARE
+  v_label   text := p ->> 'label';
+  v_session sessions;
+BEGIN
+  IF v_label IS NOT NULL THEN
+    PERFORM pg_advisory_xact_lock(hashtextextended('label ' || p_tenant || ' ' || v_label, 0));
+  END IF;
+  SELECT * INTO v_session FROM sessions s WHERE s.tenant_id = p_tenant AND s.session_key = p_key FOR UPDATE;
+  IF NOT FOUND THEN RETURN 'missing'; END IF;
+  IF v_session.session_id <> p ->> 'expectedSessionId'
+    OR v_session.lifecycle_revision::text <> p ->> 'expectedLifecycleRevision' THEN RETURN 'session-changed'; END IF;
+  IF EXISTS (SELECT FROM sessions s WHERE s.tenant_id = p_tenant AND s.label = v_label
+    AND s.agent_id = v_session.agent_id AND s.session_key <> p_key) THEN RETURN 'label-taken'; END IF;
+  IF (p ->> 'pinned')::boolean AND coalesce((p ->> 'archived')::boolean, v_session.archived) THEN RETURN 'archived'; END IF;
+  -- What is put away is not at the top of the list any more.
+  PERFORM patch_session(p_tenant, p_key,
+    p - 'expectedSessionId' - 'expectedLifecycleRevision' || CASE WHEN (p ->> 'archived')::boolean THEN '{"pinned": false}' ELSE '{}' END::jsonb);
+  RETURN 'changed';
+END $$;
+
 -- Appends a row outside a run, and shows it in lists. A row appended before with the same message id is answered, not
 -- doubled. NULL: no such session.
 --   p_seal_threshold  rows of hot tail above which the session is put into seal_queue
@@ -135,7 +164,9 @@ END $$;
 
 REVOKE ALL ON FUNCTION reset_session(text, text, text, text), reset_session_once(text, text, text, text),
   delete_session(text, text), create_session(text, text, text, text, text, text), patch_session(text, text, jsonb),
-  append_message(text, text, text, text, text, text, bigint, text, text, integer) FROM PUBLIC;
+  change_session(text, text, jsonb), append_message(text, text, text, text, text, text, bigint, text, text, integer)
+  FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION reset_session(text, text, text, text), reset_session_once(text, text, text, text),
   delete_session(text, text), create_session(text, text, text, text, text, text), patch_session(text, text, jsonb),
-  append_message(text, text, text, text, text, text, bigint, text, text, integer) TO openclaw_ha_app;
+  change_session(text, text, jsonb), append_message(text, text, text, text, text, text, bigint, text, text, integer)
+  TO openclaw_ha_app;

@@ -52,6 +52,21 @@ BEGIN
   END LOOP;
 END $$;
 
+-- Aborts what is open of a session before a reset, unless that reset has been made: then what is open belongs to the new
+-- history. See abort_runs; decided under the lease row's lock, which a reset takes as well.
+CREATE FUNCTION abort_before_reset(p_tenant text, p_key text, p_message_id text, p_subagents boolean)
+RETURNS TABLE (kind text, run jsonb, token bigint, worker_id text)
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = openclaw_ha, pg_temp SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off
+SET jit = off SET plan_cache_mode = force_generic_plan
+AS $$
+BEGIN
+  PERFORM FROM session_leases l WHERE l.tenant_id = p_tenant AND l.session_key = p_key FOR UPDATE;
+  PERFORM FROM messages m
+  WHERE m.tenant_id = p_tenant AND m.session_key = p_key AND m.message_id = p_message_id AND m.run_id IS NULL;
+  IF NOT FOUND THEN RETURN QUERY SELECT * FROM abort_runs(p_tenant, NULL, p_key, p_subagents); END IF;
+END $$;
+
 -- Queues an ended run again, behind what its session has queued; its user row is written anew when it starts.
 --   returns  run, and ready with pool and lane when the session became ready; no row: unknown run
 -- Raises HA002 for a run that cannot be redriven.
@@ -167,7 +182,7 @@ BEGIN
   RETURN NEXT;
 END $$;
 
-REVOKE ALL ON FUNCTION abort_runs(text, text, text, boolean), redrive_run(text, text), runs_by_id(jsonb),
-  answer_run(jsonb, integer) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION abort_runs(text, text, text, boolean), redrive_run(text, text), runs_by_id(jsonb),
-  answer_run(jsonb, integer) TO openclaw_ha_app;
+REVOKE ALL ON FUNCTION abort_runs(text, text, text, boolean), abort_before_reset(text, text, text, boolean),
+  redrive_run(text, text), runs_by_id(jsonb), answer_run(jsonb, integer) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION abort_runs(text, text, text, boolean), abort_before_reset(text, text, text, boolean),
+  redrive_run(text, text), runs_by_id(jsonb), answer_run(jsonb, integer) TO openclaw_ha_app;

@@ -16,6 +16,7 @@ BEGIN
   NEW.effective_limits := jsonb_strip_nulls((SELECT d.limits FROM default_limits d) || NEW.limits);
   RETURN NEW;
 END $$;
+
 CREATE TRIGGER effective_limits BEFORE INSERT OR UPDATE ON tenants FOR EACH ROW EXECUTE FUNCTION keep_effective_limits();
 
 -- Bytes of a tenant: its objects, and the bodies that lie in rows.

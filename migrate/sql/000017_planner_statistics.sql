@@ -12,8 +12,9 @@
 -- then on that it has hardly any. A later migration that makes an index on one of these tables does the same again where
 -- there are no tenants yet; in any other database CREATE INDEX has counted what is true.
 INSERT INTO tenants (tenant_id) SELECT 'example-' || t FROM generate_series(1, 4) t;
-INSERT INTO sessions (tenant_id, session_key, session_id, agent_id)
-  SELECT 'example-' || t, 'agent:main:' || s, s::text, 'main' FROM generate_series(1, 4) t, generate_series(1, 500) s;
+INSERT INTO sessions (tenant_id, session_key, session_id, agent_id, label, archived, pinned)
+  SELECT 'example-' || t, 'agent:main:' || s, s::text, 'main', CASE WHEN s % 20 = 0 THEN s::text END, s % 50 = 0, s % 50 = 1
+  FROM generate_series(1, 4) t, generate_series(1, 500) s;
 INSERT INTO session_leases (tenant_id, session_key, session_id, pool, lane, worker_id)
   SELECT tenant_id, session_key, session_id, 'shared', 'main', CASE WHEN session_id::integer % 50 = 0 THEN 'worker-' || session_id::integer % 8 END
   FROM sessions;
