@@ -3,7 +3,7 @@
 --   lock: none that matters (new functions)
 
 -- Starts a new history of a session: its id stays, the revision grows, a system row marks the place.
--- Runs under the caller's row-level security, as the three functions after it do.
+-- Runs under the caller's row-level security, as all functions of this file do.
 CREATE FUNCTION reset_session(p_tenant text, p_key text, p_message_id text, p_body text) RETURNS boolean
 LANGUAGE plpgsql SET search_path = openclaw_ha, pg_temp SET plan_cache_mode = force_generic_plan
 AS $$
