@@ -7,9 +7,9 @@ import {
   startDeployment,
   type TestDeployment,
 } from "../../server/testing/deployment.ts";
-import type { DeploymentView } from "../../server/supervisor/view.ts";
 import { startTerminal, type Terminal } from "../testing/terminal.ts";
 import { until } from "../../server/testing/until.ts";
+import { lastingView } from "../testing/lasting-view.ts";
 
 let deployment: TestDeployment;
 beforeAll(async () => {
@@ -59,14 +59,7 @@ describe("up, status and env", () => {
       });
     }
     const again = await deployment.up();
-    // Of a moment: what is being done, and how fast stores answer.
-    const lasting = ({ stores, ...rest }: DeploymentView) => ({
-      ...rest,
-      activity: null,
-      queue: null,
-      stores: Object.entries(stores).map(([name, { healthy, mode, pid }]) => ({ name, healthy, mode, pid })),
-    });
-    expect(lasting(again)).toEqual(lasting(view));
+    expect(lastingView(again)).toEqual(lastingView(view));
     expect(view.activity).toMatchObject({
       loads: [{ instance: "gateway-1" }, { instance: "worker-1", slots: expect.any(Number) }],
       running: [],
