@@ -1,6 +1,5 @@
 import { attemptOfRunSeq } from "../../server/core/run-event.ts";
 import { type Facts, factsOf, type Heard, isEnd, nameOf, shown } from "./facts.ts";
-import { crowdedTimes } from "./crowded.ts";
 import { findings } from "./assumptions.ts";
 import type { Validator } from "./validator.ts";
 
@@ -24,11 +23,10 @@ export const resumable: Validator = {
     const facts = factsOf(evidence);
     const found = findings(facts);
     const closed = closingsOf(facts);
-    const isCrowded = crowdedTimes(facts);
     const textAt = new Map<string, { readonly text: string; readonly client: string }>();
     for (const [name, events] of facts.heard) {
       found.looked(events.length);
-      judgeEvents(name, events, closed, isCrowded, found);
+      judgeEvents(name, events, closed, found);
       judgeAttempts(name, events, facts, found);
       judgeWholeText(name, events, facts, found);
       for (const { tenant, runId, runSeq, state, text, client, at } of events) {
@@ -57,7 +55,6 @@ function judgeEvents(
   name: string,
   events: readonly Heard[],
   closed: ReadonlyMap<number, number>,
-  isCrowded: ReturnType<typeof crowdedTimes>,
   found: Findings,
 ): void {
   const ears = new Map<number, Ear>();
@@ -84,11 +81,7 @@ function judgeEvents(
     ear.last = event;
     if (state === "delta")
       ear.text = isWhole(event, last) ? (event.delta ?? "") : ear.text + (event.delta ?? "");
-    if (state !== "delta" && state !== "final") continue;
-    if (event.text === null || ear.text === event.text) continue;
-    // The end holds the whole text, also for who has not kept up with the pieces before it.
-    const isRest = state === "final" && event.text.startsWith(ear.text);
-    if (!isRest || !isCrowded(event.tenant, at))
+    if ((state === "delta" || state === "final") && event.text !== null && ear.text !== event.text)
       found.broken(
         `${who}: the deltas up to ${state} ${runSeq} make ${ear.text.length} characters, it tells ${event.text.length}`,
         at,

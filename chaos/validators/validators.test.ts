@@ -51,26 +51,6 @@ describe("validators", () => {
     expect(unexplained.map(({ name }) => name)).toEqual(["exclusive"]);
   });
 
-  it("let a client that may not keep up miss pieces before the end, and no other", () => {
-    const missing: Breaking = (_, { drop, run, sent }) => {
-      const { asked } = sent(run(0).runId);
-      drop(
-        (r) => r.type === "chat" && r.state === "delta" && r.runId === asked.key && r.client === asked.client,
-      );
-    };
-    expect(brokenBy(missing).map(({ name }) => name)).toEqual(["resumable"]);
-    const crowded = brokenBy((evidence, find) => {
-      missing(evidence, find);
-      const other = find.record("chat", ({ runId, tenant }) => {
-        const { asked } = find.sent(find.run(0).runId);
-        return tenant === asked.tenant && runId !== asked.key;
-      });
-      const text = "x".repeat(100_001);
-      evidence.history.records.unshift({ ...other, at: 0, runId: "large", state: "status", text });
-    });
-    expect(crowded).toEqual([]);
-  });
-
   it("let a client read the end that it did not hear", () => {
     const broken = brokenBy((_, { add, chats, drop, run, sent }) => {
       const { asked, answer } = sent(run(0).runId);

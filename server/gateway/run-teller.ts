@@ -116,14 +116,18 @@ export class RunTeller {
     if (run.toldSince === Number.POSITIVE_INFINITY) run.toldSince = this.audience.serial;
   }
 
-  /** The whole text to those who lack some of it: who came after its pieces were told, or did not keep up with them. */
-  textToLate(run: FollowedRun, ts: number): void {
+  /**
+   * The whole text to those who lack some of it: who came after its pieces were told, or did not keep up with them.
+   * `last`: also to who does not keep up yet, for the end is near, and waits for it in any case.
+   */
+  textToLate(run: FollowedRun, ts: number, last: boolean): void {
     const { view } = run;
     if (view.text === "" || view.blind) return;
     const agent = lazily(() => openEvent("agent", agentAssistant(view, ts, view.text, true)));
     const chat = lazily(() => openEvent("chat", chatDelta(view, ts, view.text, true)));
     this.audience.forEachRunReader(view.sessionKey, (listener) => {
-      if (run.held?.has(listener) || !run.needsWhole(listener) || !listener.outbox.keepsUp) return;
+      if (run.held?.has(listener) || !run.needsWhole(listener)) return;
+      if (!last && !listener.outbox.keepsUp) return;
       this.send(listener, agent(), true);
       if (this.send(listener, chat(), true)) run.gotWhole(listener);
     });
@@ -197,7 +201,7 @@ export class RunTeller {
 
   /** The last events of a run. Nobody is skipped for being slow: these carry the truth. */
   end(run: FollowedRun, end: RunEnd): void {
-    this.textToLate(run, end.endedAt);
+    this.textToLate(run, end.endedAt, true);
     if (end.mergedInto === undefined) this.tell(run, "agent", () => agentEnd(run.view, end), false);
     this.tell(run, "chat", () => chatEnd(run.view, end), false);
   }

@@ -353,7 +353,7 @@ export class TenantHub implements TenantHandlers, TextTeller {
     const { awaited } = run;
     run.awaited = false;
     this.teller.text(run, ts, awaited);
-    if (awaited) this.teller.textToLate(run, ts);
+    if (awaited) this.teller.textToLate(run, ts, false);
     this.eachWatcher(view, (watcher) => watcher.text?.(view));
   }
 
